@@ -140,7 +140,9 @@ def test_a_feed_from_samples(commands: Commands, tmp_path: Path, pages: dict[str
     }
     contract.write_text(yaml.safe_dump(described), encoding="utf-8")
     models = "models/curated/taxi/_curated__taxi.yml"
-    said = newcomer.types("slipway contracts lint", folder).out
+    linted = newcomer.types("slipway contracts lint", folder, code=2)
+    said = linted.out
+    assert linted.err.startswith("2 contracts, 1 problem, ")
     wanted = "timestamp with time zone"
     assert (
         f"taxi.odcs.yaml: {models}: pickup_at of curated.taxi has the data_type timestamp, and this contract makes it {wanted}: "
@@ -157,3 +159,15 @@ def test_a_feed_from_samples(commands: Commands, tmp_path: Path, pages: dict[str
     newcomer.types(run, folder)
     hours = {row["pickup_at"].hour for row in newcomer.rows(folder, "dev", "curated.taxi")}
     assert hours == {7, 8, 17, 18}
+
+    # a property has another name, and the model does not know: lint counts what the run refuses
+    described = yaml.safe_load(contract.read_text(encoding="utf-8"))
+    (zone,) = (one for one in described["schema"][0]["properties"] if one["name"] == "zone")
+    zone |= {"name": "zone_code", "physicalName": "zone"}
+    contract.write_text(yaml.safe_dump(described), encoding="utf-8")
+    linted = newcomer.types("slipway contracts lint", folder, code=2)
+    assert (
+        f"taxi.odcs.yaml: {models}: zone of curated.taxi is no property of this contract; it has zone_code, which the model does not: "
+    ) in linted.out
+    assert linted.err.startswith("2 contracts, 1 problem, ")
+    newcomer.types(run, folder, code=1)

@@ -30,9 +30,10 @@ def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir:
     """Check contracts: all of the project, or these files.
 
     Each is held to the Open Data Contract Standard. One of a feed has to describe files that can be read; one of a product is compared with dbt's YAML.
-    On S3, the region of the target has to be among the regions that a contract allows. The code is 2 when something is wrong. Listed besides, without
-    another code, are guesses that nobody has reviewed yet, columns of models with typed rows of a feed whose YAML says another type, and exposures
-    that read a product and are not among its consumers. dbt parses the project where models are compared.
+    A model with typed rows of a feed has to have its columns and types. On S3, the region of the target has to be among the regions that a contract
+    allows. The code is 2 when something is wrong. Listed besides, without another code, are guesses that nobody has reviewed yet, constraints that a
+    contract does not require, and exposures that read a product and are not among its consumers. dbt parses the project where models are compared;
+    slipway check compiles it, too, and finds more.
     """
     from slipway.contracts.contract_files import FOLDER, look_at, look_at_all, passed_over
     from slipway.contracts.products import is_product
@@ -47,15 +48,15 @@ def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir:
 
         manifest = _manifest(project, target)
         readings = compared(readings, manifest)
-    otherwise = _typed_otherwise(project, target, readings, manifest)
+    failing, otherwise = _typed_otherwise(project, target, readings, manifest)
     readings, remarks = _remarks(project, target, readings, manifest)
     for path in () if files else passed_over(project):
         output.message(f"{FOLDER}/{path.name} is not read: the name of a contract ends in .odcs.yaml.")
-    problems = sum(len(reading.problems) for reading in readings)
+    problems = sum(len(reading.problems) for reading in readings) + sum(map(len, failing.values()))
     if output_ == "json":
         output.as_json(
             [
-                _record(reading, otherwise.get(reading.path.name, []), remarks.get(reading.path.name, []))
+                _record(reading, *(part.get(reading.path.name, []) for part in (failing, otherwise, remarks)))
                 for reading in readings
             ]
         )
@@ -63,7 +64,7 @@ def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir:
         for reading in readings:
             for problem in reading.problems:
                 output.line(problem.error.line())
-        for origin, lines in (*otherwise.items(), *remarks.items()):
+        for origin, lines in (*failing.items(), *otherwise.items(), *remarks.items()):
             for line in lines:
                 output.line(f"{origin}: {line}")
         found = list(guesses.listed([reading.contract for reading in readings if reading.contract]))
@@ -239,20 +240,25 @@ def _typed_otherwise(
     target: str | None,
     readings: Sequence[Reading],
     manifest: Any,  # noqa: ANN401 - dbt's manifest
-) -> dict[str, list[str]]:
-    """By the name of the contract's file, what models with typed rows of a feed say otherwise; nothing where dbt cannot parse the project."""
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """By the name of the contract's file, what models with typed rows of a feed say otherwise: what makes a run fail, and the rest.
+
+    Nothing where dbt cannot parse the project.
+    """
     from slipway.dbt.invocation import parse
     from slipway.dbt.promised import typed_otherwise
 
     feeds = [one.contract for one in readings if one.contract and one.contract.landing]
     if not feeds or not _calls_typed(project):
-        return {}
+        return {}, {}
     if manifest is None and (name := _slipways(project, target)):
         manifest = parse(project, name)
-    found: dict[str, list[str]] = {}
-    for contract, line in typed_otherwise(feeds, manifest) if manifest else ():
-        found.setdefault(Path(contract.origin).name, []).append(line)
-    return found
+    failing: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    for one in typed_otherwise(feeds, manifest) if manifest else ():
+        found = failing if one.fails else others
+        found.setdefault(Path(one.contract.origin).name, []).append(one.line)
+    return failing, others
 
 
 def _remarks(
@@ -317,7 +323,9 @@ def _manifest(project: Path, target: str | None) -> Any:  # noqa: ANN401 - dbt's
     return manifest
 
 
-def _record(reading: Reading, otherwise: Sequence[str], remarks: Sequence[str]) -> dict[str, Any]:
+def _record(
+    reading: Reading, failing: Sequence[str], otherwise: Sequence[str], remarks: Sequence[str]
+) -> dict[str, Any]:
     from slipway.contracts.products import is_product
 
     contract = reading.contract
@@ -331,5 +339,6 @@ def _record(reading: Reading, otherwise: Sequence[str], remarks: Sequence[str]) 
         "problems": [
             {"line": problem.line, "place": problem.place, "message": problem.error.line()}
             for problem in reading.problems
-        ],
+        ]
+        + [{"line": None, "place": "", "message": line} for line in failing],
     }

@@ -142,7 +142,7 @@ def _next(planned: NewFeed, landing: str, target: str | None, *, is_copied: bool
     )
     output.result(
         f"\nNext, when the contract is reviewed (delete the guesses that are right, correct the others):\n"
-        f"  slipway contracts lint\n  slipway run{to} --select +curated.{shlex.quote(feed.name)}"
+        f"  slipway contracts lint\n  slipway check{to}\n  slipway run{to} --select +curated.{shlex.quote(feed.name)}"
     )
 
 

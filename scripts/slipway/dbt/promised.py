@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from slipway.contracts.checks import (
     broken_rules_sql,
@@ -33,6 +33,9 @@ from slipway.records.run_manifest import Limit
 _KINDS = ("model", "seed", "snapshot")
 _TYPED = "macro.dbt_slipway.typed"
 _ALIAS = re.compile(r"""\bas\s+["`]?(\w+)""", re.IGNORECASE)
+_JINJA = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
+_WORD = re.compile(r"\w+")
+_OF_TYPED = ("rule_id", "reason")
 _CALL = re.compile(r"""\btyped\(\s*['"]([^'"]+)['"]""")
 
 
@@ -74,10 +77,24 @@ def left_out(project: Path, manifest: Any) -> list[str]:
     return found
 
 
-def typed_otherwise(contracts: Sequence[Contract], manifest: Any) -> Iterator[tuple[Contract, str]]:
-    """Contracts of feeds, and what the YAML of a model with their typed rows says otherwise, a sentence each with what to write.
+class Otherwise(NamedTuple):
+    """What a model with the typed rows of a feed says otherwise than the contract.
 
-    Only columns that the model takes as they are: one that its code names behind ``as`` is its own.
+    Args:
+        contract: of the feed.
+        line: a sentence with what to write.
+        fails: whether the next run of the model fails, whatever rows there are.
+    """
+
+    contract: Contract
+    line: str
+    fails: bool
+
+
+def typed_otherwise(contracts: Sequence[Contract], manifest: Any) -> Iterator[Otherwise]:
+    """What models with typed rows of feeds, and their YAML, say otherwise than the contracts.
+
+    Only columns that the model takes as they are: one that its code names behind ``as`` or in Jinja is its own.
     """
     feeds = _feeds(contracts)
     for node in manifest.nodes.values():
@@ -86,22 +103,42 @@ def typed_otherwise(contracts: Sequence[Contract], manifest: Any) -> Iterator[tu
             continue
         file = str(node.patch_path or "").partition("://")[2] or str(node.original_file_path)
         own = {name.lower() for name in _ALIAS.findall(node.raw_code)}
+        own |= {word.lower() for jinja in _JINJA.findall(node.raw_code) for word in _WORD.findall(jinja)}
         required = _constraints(node)[1]
         for name in sorted(set(_CALL.findall(node.raw_code)) & feeds.keys()):
             promised = {column.name.lower(): column for column in feeds[name].tables[0].columns}
             for column in node.columns.values():
-                given = promised.get(column.name.lower())
-                if given is None or column.name.lower() in own:
-                    continue
                 here = f"{file}: {column.name} of {node.schema}.{node.alias}"
+                if column.name.lower() in own:
+                    continue
+                if (given := promised.get(column.name.lower())) is None:
+                    if _is_taken_from(node, column.name):
+                        left = promised.keys() - {one.lower() for one in node.columns}
+                        near = next(iter(left)) if len(left) == 1 else nearest(column.name, left)
+                        other = f"; it has {promised[near].name}, which the model does not" if near else ""
+                        said = f"is no property of this contract{other}: write the name of the property in the model and in its YAML"
+                        yield Otherwise(feeds[name], f"{here} {said}, or a query that makes it", fails=True)
+                    continue
                 # a type of several parts has many spellings; a build compares it with the enforced contract of the model
                 wanted = "" if given.logical_type in NESTED else type_sql(given)
                 if wanted and column.data_type and plain_type(column.data_type) != plain_type(wanted):
                     said = f"has the data_type {column.data_type}, and this contract makes it {wanted}: write data_type: {wanted}"
-                    yield feeds[name], f"{here} {said}"
+                    yield Otherwise(feeds[name], f"{here} {said}", fails=True)
                 if column.name in required and not (given.required or given.primary_key):
                     said = "has the constraint not_null, which this contract does not require: a row without it would fail the run"
-                    yield feeds[name], f"{here} {said}; remove the constraint, or write required: true"
+                    line = f"{here} {said}; remove the constraint, or write required: true"
+                    yield Otherwise(feeds[name], line, fails=False)
+
+
+def _is_taken_from(node: Any, column: str) -> bool:
+    """Whether a model can have a column only of the typed rows: it reads nothing else, and its code takes the column as it is or leaves it to ``*``."""
+    if column.lower() in _OF_TYPED or column.startswith("_") or len(node.depends_on.nodes) > 1:
+        return False
+    code = _JINJA.sub(" ", node.raw_code)
+    name = re.escape(column)
+    uses = len(re.findall(rf"\b{name}\b", code, re.IGNORECASE))
+    taken = len(re.findall(rf'(?:,|\bselect\b)\s*"?{name}"?\s*(?:,|\bfrom\b)', code, re.IGNORECASE))
+    return uses == taken
 
 
 def unnamed_readers(contracts: Sequence[Contract], manifest: Any) -> Iterator[tuple[Contract, str]]:
