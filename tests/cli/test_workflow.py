@@ -124,3 +124,28 @@ def test_its_scripts_compare_a_pull_request(commands: Commands, tmp_path: Path) 
     assert re.search(r"`serving.hours` \| \*\*different\*\*", summary)
     assert "99.0.0" in summary
     assert "Built 1 table in " in summary
+
+
+@pytest.mark.long
+def test_a_checkout_without_landed_files_is_not_compared(commands: Commands, tmp_path: Path) -> None:
+    """The starter's README offers to ignore the landing area: then there is nothing to build from, and the comment says so."""
+    Newcomer(commands, tmp_path).types("slipway init shop")
+    shop = tmp_path / "shop"
+    with (shop / ".gitignore").open("a") as ignored:
+        ignored.write("/landing/\n")
+    base = committed(shop, "the base")
+    (shop / "models/serving/stations.sql").write_text(
+        "select distinct station from {{ ref('rides_checked') }}\n"
+    )
+    committed(shop, "the pull request")
+
+    clone, temporary = tmp_path / "clone", tmp_path / "runner"
+    temporary.mkdir()
+    git(tmp_path, "clone", "--quiet", str(shop), str(clone))
+    runner = Runner(clone, temporary, base)
+    summary = runner.run()
+    assert not any(runner.codes), "\n".join(runner.said)
+    assert summary.startswith("### Slipway: nothing was compared\n\nNo files are committed below landing, ")
+    assert any(said.count("::warning title=Nothing was compared::") == 2 for said in runner.said)
+    # the code is checked all the same
+    assert any(said.startswith("slipway check") for said in runner.said)

@@ -214,7 +214,16 @@ def facts_of(folder: Path, record: Written) -> Facts:
         project = project or yaml.safe_load(example_files()[PROJECT])
     name = str(project.get("name") or project_name(folder))
     places = {"landing": "seeds/landing", "module_path": "scripts"} if record.is_example else {}
-    return Facts(name, str(project.get("profile") or name), record.target, **places)
+    facts = Facts(name, str(project.get("profile") or name), record.target, **places)
+    return replace(facts, committed=_committed(folder, facts))
+
+
+def _committed(folder: Path, facts: Facts) -> str:
+    """The landing area that the target has in a checkout; empty where it is elsewhere, or a variable says where."""
+    outputs = (described(folder, PROFILES).get(facts.profile) or {}).get("outputs") or {}
+    landing = str((outputs.get(facts.target) or {}).get("landing") or facts.landing)
+    is_inside = not Path(landing).is_absolute() and not landing.startswith(("..", "~"))
+    return landing if is_inside and "{{" not in landing and "://" not in landing else ""
 
 
 class _Plan:

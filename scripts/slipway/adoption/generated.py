@@ -47,6 +47,7 @@ class Facts:
         profile: its profile.
         target: the target for this machine.
         landing: the landing area of local targets, in the project.
+        committed: where the target finds files in a checkout; empty where they are elsewhere.
         module_path: the folder of the project's own Python packages; empty where there are none.
     """
 
@@ -54,6 +55,7 @@ class Facts:
     profile: str
     target: str = "dev"
     landing: str = "landing"
+    committed: str = "landing"
     module_path: str = ""
 
 
