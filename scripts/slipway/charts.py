@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -18,22 +19,28 @@ _LONGEST = 28
 _MARGINS, _BAR = 60, 26
 _LONG = re.compile(r"(?<![\w#])-?\d+\.\d+(?:E[-+]?\d+)?(?![\w])")
 """Coordinates, of which a tenth of a pixel is enough."""
+_TAG = re.compile(r"<[^>]*>")
 
 
 def short(value: float) -> str:
     """A number with at most three digits and its power of a thousand."""
     for power, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= power:
-            return f"{value / power:.3g}{unit}"
-    return f"{value:.3g}"
+            return f"{_digits(value / power)}{unit}"
+    return _digits(value)
 
 
 def short_size(value: float) -> str:
-    """Bytes in binary units, with at most three digits."""
+    """Bytes in binary units, with at most three digits, or four below the next unit."""
     for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
         if abs(value) >= 2**power:
-            return f"{value / 2**power:.3g} {unit}"
-    return f"{value:.3g} B"
+            return f"{_digits(value / 2**power)} {unit}"
+    return f"{_digits(value)} B"
+
+
+def _digits(value: float) -> str:
+    """A number with at most three digits, or with those before its point."""
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
 
 
 def plot(
@@ -46,13 +53,16 @@ def plot(
 
     Args:
         label: what it shows, for those who do not see it.
-        points: name of each place, and the value there, which is not negative.
+        points: name of each place, and the value there, which is not negative; where all are whole numbers, those beside the axis are, too.
         shown: how values are written beside the axis.
         colour: of the page's theme.
     """
     chart = _leather().Chart()
     highest = max((value for _, value in points), default=0.0)
-    step = _nice(highest / (_TICKS - 1))
+    is_whole = all(isinstance(value, int) for _, value in points)
+    # sizes are written in powers of 1,024
+    base = 1024.0 ** int(math.log(max(highest, 1), 1024)) if shown is short_size else 1.0
+    step = base * _nice(highest / base / (_TICKS - 1), is_whole=is_whole and base == 1)
     ticks = [step * at for at in range(_TICKS)]
     chart.set_y_scale(_scale(ticks))
     chart.add_y_axis(ticks=ticks, tick_formatter=lambda value, *_: shown(value))
@@ -96,8 +106,9 @@ def shares(label: str, named: Sequence[tuple[str, float]], colour: str = "accent
 
 def _drawn(chart: Any, label: str, height: int, beside: int = 0) -> Markup:
     """The plot, with room beside it for the last label of its axis."""
-    drawn = _LONG.sub(
-        lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), chart.to_svg(width=_WIDTH, height=height)
+    drawn = _TAG.sub(
+        lambda tag: _LONG.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), tag[0]),
+        chart.to_svg(width=_WIDTH, height=height),
     )
     head = f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="0 0 {_WIDTH + beside} {height}" xmlns='
     return Markup(head + drawn.partition("xmlns=")[2])  # noqa: S704 - leather escapes what it writes
@@ -112,16 +123,20 @@ def _scale(ticks: Sequence[float]) -> Any:
     return scale
 
 
-def _nice(value: float) -> float:
-    """The next of 1, 2, 2.5, 5 and 10 times a power of ten that is at least so large."""
-    if value <= 0:
+def _nice(value: float, *, is_whole: bool = False) -> float:
+    """The next of 1, 2, 2.5, 5 and 10 times a power of ten that is at least so large, or of those that are whole numbers."""
+    if value <= 0 or (is_whole and value <= 1):
         return 1.0
     power = 1.0
     while power * 10 <= value:
         power *= 10
     while power > value:
         power /= 10
-    return next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= value)
+    return next(
+        power * factor
+        for factor in (1, 2, 2.5, 5, 10)
+        if power * factor >= value and not (is_whole and power * factor % 1)
+    )
 
 
 @cache

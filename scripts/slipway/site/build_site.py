@@ -22,7 +22,7 @@ from slipway.site.runs_shown import FEW_BARS, MOST_BARS, RunShown, timings
 from slipway.site.site_facts import Gathered, gather
 from slipway.site.site_folder import SiteFolder, bucket_count, packed
 from slipway.site.tables_shown import TableShown
-from slipway.site.views import Views
+from slipway.site.views import Views, durations
 
 LONG_PART = 250_000
 """Characters; a page that is longer is compressed in a file of its own, and put together by the browser."""
@@ -100,17 +100,14 @@ class Site:
             releases=releases,
             guarantee=f"The catalog guarantees: {guarantee}." if guarantee else "",
         )
-        times = [
-            (run.started_at[5:10], (run.seconds or 0) / 60)
-            for run in reversed(found.runs[:200])
-            if run.seconds is not None
-        ]
+        unit, times = durations([run for run in reversed(found.runs[:200]) if run.seconds is not None])
         self._page(
             "runs.html",
             "Runs",
             "runs.html",
             runs=list(map(views.run_line, found.runs)),
             times=times,
+            unit=unit,
         )
         self._page("quality.html", "Quality", "quality.html", **views.quality())
         self._page("landing.html", "Landing", "landing.html", **views.landing())
@@ -177,8 +174,10 @@ class Site:
             add(table)
 
     def _releases(self) -> None:
-        for release in self._found.history.releases:
+        releases = self._found.history.releases
+        for release, before in zip(releases, [*releases[1:], None], strict=True):
             view = {
+                "previous": before.number if before else None,
                 "release": release,
                 "known": self._views.known,
                 "has_run": release.run_id in self._views.run_ids,
@@ -188,7 +187,7 @@ class Site:
             def render(view: dict[str, Any] = view) -> str:
                 return hide(self._pages.part("release.html", "release", **view))
 
-            inputs = [release, view["has_run"], named, self._frame]
+            inputs = [release, view["previous"], view["has_run"], named, self._frame]
             self._folder.add("release", str(release.number), f"Release {release.number}", inputs, render)
 
     def _runs(self) -> None:

@@ -34,6 +34,11 @@ Promise.all(packed.map((one) => unpack(one.textContent))).then(([app, found]) =>
   document.head.append(script);
 }});
 """
+_BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
+_BACK = (
+    '<a href="index.html" style="position:fixed;left:1rem;bottom:1rem;z-index:9999;padding:.4rem .8rem;border-radius:6px;'
+    'background:#17202c;color:#fff;font:14px/1.4 system-ui,sans-serif;text-decoration:none">Back to the site</a>'
+)
 _MARKUP = re.compile("[<>&\u2028\u2029]")
 
 
@@ -72,7 +77,9 @@ def page_of(template: str, manifest: object, catalog: object) -> str:
         raise SlipwayError(
             "The site was not built", "dbt's page has no head", "Use the dbt of requirements.lock"
         )
-    return f'{head}{found}<meta http-equiv="Content-Security-Policy" content="{policy}">{rest}'
+    start = _BODY.search(rest)
+    at = start.end() if start else len(rest)
+    return f'{head}{found}<meta http-equiv="Content-Security-Policy" content="{policy}">{rest[:at]}{_BACK}{rest[at:]}'
 
 
 def _compressed(before: str, between: str, after: str, documents: list[Any]) -> tuple[str, list[str]]:

@@ -22,6 +22,11 @@ class ChangedTable:
     removed: int | None = None
     bytes: int | None = None
 
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether all of its rows were removed and written, which does not say which of them differ."""
+        return bool(self.before) and self.removed == self.before and self.added == self.rows
+
 
 @dataclass(frozen=True)
 class ApprovalShown:

@@ -20,6 +20,11 @@ from slipway.records.run_manifest import (
 from slipway.secrets import MASK
 
 _KIND_OF_ERROR = re.compile(r"\b[A-Z]\w*(?: [A-Z]\w*)* Error\b")
+_WRAPPER = r"(?:(?:Runtime|Database) Error[^\n]*\n\s*)?"
+_OF_CODE = re.compile(
+    _WRAPPER + r"(?P<said>(?:Binder|Catalog|Parser) Error: [^\n]+|[\w.]+ breaks its contract: [^\n]+)"
+)
+"""What DuckDB says of a query before it reads a row, and Slipway of columns and their types: no value of a row is in it."""
 MOST_BARS = 200
 """Nodes of a run whose timings are drawn; the others are counted."""
 FEW_BARS = 40
@@ -32,9 +37,17 @@ def moment(at: datetime | None) -> str:
 
 
 def without_values(text: str) -> str:
-    """A reason or message up to the kind of an error: what an engine says after it may quote values of rows."""
+    """A reason or message up to the kind of an error: what an engine says after it may quote values of rows.
+
+    What is wrong with the code itself is said in full, to the end of its line.
+    """
     found = _KIND_OF_ERROR.search(text)
-    return text[: found.end()] if found else text
+    if found is None:
+        return text
+    before = text[: found.start()]
+    if of_code := _OF_CODE.match(text, found.start()):
+        return f"{before}{of_code['said']}"
+    return text[: found.end()]
 
 
 def without_variables(command: Sequence[str]) -> list[str]:

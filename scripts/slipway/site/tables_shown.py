@@ -11,6 +11,7 @@ from typing import Any
 
 from slipway.alerts.lineage import table_of
 from slipway.contracts.model import Column, Contract, Sla, Table
+from slipway.landing.feeds import Feed
 
 LANDING = "landing"
 _KINDS = ("model", "seed", "snapshot")
@@ -154,7 +155,7 @@ class Project:
             for contract in contracts
             for table in contract.tables
         }
-        self._feeds = {contract.id: contract for contract in contracts if contract.landing}
+        self._feeds = {feed.name: contract for contract in contracts if (feed := Feed.of(contract))}
         self._tests, self._references = self._tests_by_node(), self._all_references()
         self.exposures = [self._exposure(one) for one in _sorted(manifest.get("exposures", {}))]
         self.lineage = {node.id: node for node in self._lineage()}

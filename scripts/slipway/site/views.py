@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from slipway.contracts.model import FileMode
 from slipway.counts import plural
 from slipway.errors import ConfigError
 from slipway.monitors.service_levels import length, words
@@ -23,6 +24,7 @@ _FILES = 500
 _EACH = 30
 _SUMMARY = 160
 _PIPS = 12
+_UNITS = (("Hours", 3600), ("Minutes", 60), ("Seconds", 1))
 _ORDER = ("serving", "curated", "quarantine", "raw", "reference")
 _GOOD = ("pass",)
 
@@ -68,7 +70,6 @@ class Views:
         return {
             "current": releases[0] if releases else None,
             "published": len(published),
-            "rows": sum(table.rows or 0 for table in published),
             "bytes": sum(table.bytes or 0 for table in published),
             "tests": {
                 "failed": tests["bad"],
@@ -153,6 +154,8 @@ class Views:
             {
                 "contract": clock.contract,
                 "level": clock.level,
+                # a file that waits may break the promise of another level
+                "promise": f"{clock.table} {clock.promises or clock.level}",
                 "table": clock.table,
                 "since": moment(clock.since),
                 "allowed_seconds": clock.allowed.total_seconds(),
@@ -269,12 +272,12 @@ class Views:
         return found
 
     def release_line(self, release: ReleaseShown) -> dict[str, Any]:
-        """A release in a list, with how many rows it added to all tables together, or took from them."""
-        differences = [
-            (one.rows - (one.before or 0)) if one.rows is not None else None for one in release.changed
-        ]
-        known = [one for one in differences if one is not None]
-        return {**vars(release), "changed_rows": sum(known) if known else None}
+        """A release in a list, with how many rows it added to the tables of each layer, or took from them; in another layer the same rows stand again."""
+        found: Counter[str] = Counter()
+        for one in release.changed:
+            if one.rows is not None:
+                found[one.name.rpartition(".")[0]] += one.rows - (one.before or 0)
+        return {**vars(release), "changed_rows": dict(sorted(found.items(), key=lambda of: _layer(of[0])))}
 
     def run_line(self, run: RunShown) -> dict[str, Any]:
         """A run in a list, with the release that it became."""
@@ -340,14 +343,15 @@ class Views:
                 | self._found.statuses.keys()
             ),
             "tests_plot": [
-                (run.started_at[5:10], run.tests["failed"] + run.tests["warned"]) for run in _unique(runs)
+                (name, run.tests["failed"] + run.tests["warned"])
+                for name, run in zip(named(_unique(runs)), _unique(runs), strict=True)
             ],
             "quarantine_plots": [
                 (
                     name,
                     [
-                        (run.started_at[5:10], book.quarantined_rows)
-                        for run in _unique(shown)
+                        (at, book.quarantined_rows)
+                        for at, run in zip(named(_unique(shown)), _unique(shown), strict=True)
                         for book in run.books
                         if book.quarantine == name
                     ],
@@ -377,7 +381,7 @@ class Views:
             counts = []
             if one:
                 counts = [
-                    ("Files", one.files),
+                    ("Files in the landing area", one.files),
                     ("Not looked at yet", len(one.unseen)),
                     ("Accepted, not in raw yet", len(one.waiting)),
                 ]
@@ -400,6 +404,7 @@ class Views:
                 }
             )
         files = sorted(self._found.landed, key=lambda one: (one.landed_at, one.path), reverse=True)
+        is_replaced = self._is_replaced()
         outstanding = self._found.landing.outstanding if self._found.landing else ()
         return {
             "feeds": shown,
@@ -409,9 +414,25 @@ class Views:
                 {"path": one.path, "reason": one.reason, "since": moment(one.since), "blocks": one.blocks}
                 for one in outstanding
             ],
-            "files": list(map(_file, files[:_FILES])),
+            "files": [_file(one, replaced=is_replaced(one)) for one in files[:_FILES]],
             "total": len(files),
         }
+
+    def _is_replaced(self) -> Callable[[LandedFile], bool]:
+        """Whether a file was accepted and its rows are not current, because a newer one took its place."""
+
+        def place(one: LandedFile) -> tuple[str, str] | None:
+            contract = self._found.project.feed(one.feed)
+            mode = contract.landing.files.file_mode if contract and contract.landing else FileMode.APPEND
+            if one.verdict != "accepted" or mode is FileMode.APPEND:
+                return None
+            return one.feed, "" if mode is FileMode.FULL else one.path
+
+        newest: dict[tuple[str, str], datetime] = {}
+        for one in self._found.landed:
+            if at := place(one):
+                newest[at] = max(newest.get(at, one.landed_at), one.landed_at)
+        return lambda one: (at := place(one)) is not None and newest[at] > one.landed_at
 
     def comparisons(self) -> dict[str, Any]:
         """The page on canaries and shadow runs, newest first."""
@@ -464,7 +485,7 @@ class Views:
         for table in self.tables():
             shown = {**table, "is_published": bool(table["snapshot"])}
             found.setdefault(table["layer"], []).append(shown)
-        names = sorted(found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+        names = sorted(found, key=_layer)
         return [{"name": name, "tables": found[name]} for name in names]
 
     @staticmethod
@@ -472,6 +493,11 @@ class Views:
         if found is None:
             return "quiet"
         return {"pass": "good", "warn": "warn"}.get(found.status, "bad")
+
+
+def _layer(name: str) -> tuple[int, str]:
+    """The place of a layer among all, by its name."""
+    return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
 
 
 def _fails(status: str, count: int | None) -> str:
@@ -504,6 +530,29 @@ def summary(description: str) -> str:
     return text if len(text) <= _SUMMARY else f"{text[: _SUMMARY - 1]}…"
 
 
+def named(runs: Sequence[RunShown]) -> list[str]:
+    """What the runs of a plot are called below it, oldest first: by their days, and by the time (UTC) where one day has several."""
+    days = Counter(run.started_at[:10] for run in runs)
+    if len(days) == 1 and len(runs) > 1:
+        return [run.started_at[11:16] for run in runs]
+    seen: set[str] = set()
+    found = []
+    for run in runs:
+        day = run.started_at[:10]
+        found.append(run.started_at[11:16] if day in seen else day[5:])
+        seen.add(day)
+    return found
+
+
+def durations(runs: Sequence[RunShown]) -> tuple[str, list[tuple[str, float]]]:
+    """How long runs took, oldest first, in the unit that fits the longest."""
+    taken = [run.seconds or 0.0 for run in runs]
+    unit, length = next(
+        (unit, length) for unit, length in _UNITS if length == 1 or max(taken, default=0.0) >= 2 * length
+    )
+    return unit, [(name, seconds / length) for name, seconds in zip(named(runs), taken, strict=True)]
+
+
 def _unique(runs: Sequence[RunShown]) -> list[RunShown]:
     """The last run of each day if there are many, so that a plot has one place for each."""
     if len(runs) <= _EACH:
@@ -511,11 +560,12 @@ def _unique(runs: Sequence[RunShown]) -> list[RunShown]:
     return list({run.started_at[:10]: run for run in runs}.values())
 
 
-def _file(one: LandedFile) -> dict[str, Any]:
+def _file(one: LandedFile, *, replaced: bool) -> dict[str, Any]:
     return {
         "path": one.path,
         "landed_at": moment(one.landed_at),
         "verdict": one.verdict,
+        "replaced": replaced,
         "rows": one.rows,
         "size_bytes": one.size_bytes,
         "reason": one.reason,

@@ -209,6 +209,38 @@ def test_lineage_is_followed_to_a_table(browser: Browser, site: Path) -> None:
     page.context.close()
 
 
+def inside(page: Page, graph: str, boxes: str) -> list[bool]:
+    """Whether each box is in the part of a graph that can be seen."""
+    edge = page.locator(graph).bounding_box()
+    assert edge is not None
+    places = [box.bounding_box() for box in page.locator(boxes).all()]
+    return [
+        place is not None
+        and place["x"] >= edge["x"] - 1
+        and place["x"] + place["width"] <= edge["x"] + edge["width"] + 1
+        for place in places
+    ]
+
+
+def test_a_graph_that_fits_is_shown_as_a_whole_and_one_box_can_be_read_on_a_phone(
+    browser: Browser, site: Path
+) -> None:
+    page, _ = opened(browser)
+    for address in (f"table/{TABLE}.html", f"lineage.html#{TABLE}"):
+        name, _, place = address.partition("#")
+        page.goto((site / name).as_uri() + (f"#{place}" if place else ""))
+        seen = inside(page, ".graph", ".graph .box.feed, .graph .box.exposure")
+        assert seen
+        assert all(seen), address
+    page.context.close()
+    page, _ = opened(browser, 390)
+    page.goto((site / "lineage.html").as_uri())
+    box = page.locator(".box.feed").first.bounding_box()
+    assert box is not None
+    assert box["width"] > 120
+    page.context.close()
+
+
 def test_lists_are_filtered_and_ordered(browser: Browser, site: Path) -> None:
     page, seen = opened(browser)
     page.goto((site / "tables.html").as_uri())
@@ -280,6 +312,8 @@ def test_the_docs_of_dbt_open_when_they_are_compressed(browser: Browser, packed:
         page.get_by_role("heading", name="product_channel_0008").first.wait_for()
         refused = [text for text in seen.problems if "Content Security Policy" in text]
         assert refused == []
+        page.get_by_role("link", name="Back to the site").click()
+        page.wait_for_url("**/index.html")
         page.context.close()
     assert "model.shop.product_channel_0008" not in (packed / "dbt.html").read_text(encoding="utf-8")
 

@@ -140,12 +140,12 @@ def test_a_promotion_shows_its_evidence_and_which_approvals_count(tmp_path: Path
         "1 person with the role steward",
         "Grace",
         "the key was revoked",
-        ">broken<",
+        ">signature broken<",
     ):
         assert said in page, said
     assert "'Ada'" not in page  # a value of a row
     assert "Why it was promoted" not in before
-    assert ">verified<" in before
+    assert ">signature verified<" in before
     (told,) = (
         one
         for one in json.loads((tmp_path / "site" / "api" / "releases.json").read_bytes())

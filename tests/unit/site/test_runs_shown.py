@@ -16,6 +16,20 @@ from slipway.site.runs_shown import RunShown, timings, without_values, without_v
     [
         ("Conversion Error: Could not convert string 'Ada' to INT32", "Conversion Error"),
         ("Runtime Error in model x: Ada is no number", "Runtime Error"),
+        (
+            'Runtime Error in model trips (trips.sql)\n  Binder Error: Referenced column "fare" not found in FROM clause!\nAda',
+            'Binder Error: Referenced column "fare" not found in FROM clause!',
+        ),
+        (
+            "1 of 2 nodes failed: Catalog Error: No table a!\nAda",
+            "1 of 2 nodes failed: Catalog Error: No table a!",
+        ),
+        (
+            "Runtime Error in model a (a.sql)\n  curated.a breaks its contract: n is INTEGER, declared VARCHAR. Change it.\nAda",
+            "curated.a breaks its contract: n is INTEGER, declared VARCHAR. Change it.",
+        ),
+        ("Conversion Error: Could not convert 'Binder Error: Ada'", "Conversion Error"),
+        ("Runtime Error in model a (a.sql)\n  Conversion Error: 'x\nBinder Error: Ada'", "Runtime Error"),
         ("Out Of Memory Error: 12345", "Out Of Memory Error"),
         ("every node and every test passed", "every node and every test passed"),
         ("", ""),

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from benchmarks.site import build, gathered
+import pytest
+import yaml
+from benchmarks.site import build, described, gathered
 from tests.harness.records import NOW, manifest, node, release, released
 
+from slipway.alerts.service_clocks import Clock
 from slipway.cli.figures import balance
-from slipway.records.run_manifest import Conservation, Outcome, RunManifest, Status, TestResult, Tests
-from slipway.site.runs_shown import BooksShown, TestShown
+from slipway.contracts.contract_files import read_contract
+from slipway.records.run_manifest import (
+    Conservation,
+    LandedFile,
+    Outcome,
+    RunManifest,
+    Status,
+    TestResult,
+    Tests,
+)
+from slipway.site.releases_shown import ChangedTable
+from slipway.site.runs_shown import BooksShown, RunShown, TestShown
 from slipway.site.site_facts import TestStatus, _statuses
-from slipway.site.tables_shown import TableTest
+from slipway.site.tables_shown import Project, TableTest
+from slipway.site.views import durations
 
 BOOK = Conservation(
     raw="raw.a", curated="curated.a", quarantine="quarantine.a", landed=2004, curated_rows=1991, quarantined_rows=9, deduplicated=4,
@@ -111,3 +126,98 @@ def test_what_fails_in_a_run_that_was_not_published_is_told_apart(tmp_path: Path
     assert "failed</b>" not in pages[0]
     assert "In the last run, which was not published" in pages[1]
     assert "2,505" not in pages[1]
+
+
+def test_rows_are_told_by_layer_and_only_those_that_were_counted(tmp_path: Path) -> None:
+    found = gathered(tmp_path, models=6, columns=2, runs=2)
+    found.history.releases[0] = replace(
+        found.history.releases[0],
+        changed=[
+            ChangedTable("raw.a", 2505, 2004, 501, 0),
+            ChangedTable("curated.a", 30, 20, 30, 20),
+            ChangedTable("serving.a", 7, 7, 2, 2),
+        ],
+    )
+    build(found, tmp_path / "site")
+    index, releases, newest = (
+        (tmp_path / "site" / name).read_text(encoding="utf-8")
+        for name in ("index.html", "releases.html", "release/2.html")
+    )
+    assert "(rows: curated +10, raw +501)" in index
+    assert "<td>curated&nbsp;+10, raw&nbsp;+501</td>" in releases
+    assert newest.count("rewritten as a whole") == 1
+    assert "slipway diff 1 2" in newest
+    found.history.releases[0] = replace(
+        found.history.releases[0], changed=[ChangedTable("raw.a", 2004, 2505)]
+    )
+    build(found, tmp_path / "site")
+    back = (tmp_path / "site" / "release" / "2.html").read_text(encoding="utf-8")
+    assert ">Difference<" in back
+    assert ">Added<" not in back
+
+
+@pytest.mark.parametrize(
+    ("mode", "replaced"),
+    [("append", []), ("replace", ["a 1"]), ("full", ["a 1", "b 2"])],
+)
+def test_files_that_newer_ones_replaced_are_marked(tmp_path: Path, mode: str, replaced: list[str]) -> None:
+    found = gathered(tmp_path, models=6, columns=2, runs=2)
+    written = {
+        "apiVersion": "v3.2.0",
+        "kind": "DataContract",
+        "id": "files-of-the-shop",  # not the name of the feed
+        "version": "1.0.0",
+        "servers": [
+            {
+                "server": "landing",
+                "type": "local",
+                "path": "files/*.csv",
+                "format": "csv",
+                "customProperties": [{"property": "fileMode", "value": mode}],
+            }
+        ],
+        "schema": [{"name": "files", "properties": [{"name": "id", "logicalType": "string"}]}],
+    }
+    contract, problems = read_contract(yaml.safe_dump(written), "files.odcs.yaml")
+    assert contract is not None, problems
+    found.project = Project(*described(6, 2, 2), [contract], {})
+    found.landed = [landed("a", 1), landed("b", 2), landed("a", 3), landed("a", 4, verdict="rejected")]
+    build(found, tmp_path / "site")
+    files = json.loads((tmp_path / "site" / "api" / "landing.json").read_bytes())["files"]
+    assert [f"{one['path']} {one['rows']}" for one in files[::-1] if one["replaced"]] == replaced
+    page = (tmp_path / "site" / "landing.html").read_text(encoding="utf-8")
+    assert page.count("replaced by a newer file") == len(replaced)
+
+
+def landed(path: str, hour: int, verdict: str = "accepted") -> LandedFile:
+    return LandedFile(
+        feed="files", path=path, size_bytes=1, etag="", sha256=str(hour), rows=hour, verdict=verdict, reason="",
+        landed_at=NOW + timedelta(hours=hour), run_id="r1",
+    )  # fmt: skip
+
+
+def test_a_file_that_waits_is_no_second_service_level(tmp_path: Path) -> None:
+    found = gathered(tmp_path, models=6, columns=2, runs=2)
+    fresh = Clock(
+        contract="files",
+        level="freshness",
+        table="raw.files",
+        since=NOW - timedelta(days=900),
+        allowed=timedelta(hours=1),
+        what="It came {ago}, and its",
+    )
+    found.clocks = [fresh, replace(fresh, level="waiting files", promises="freshness")]
+    build(found, tmp_path / "site")
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "<b data-late-count>1</b>" in index
+    assert "and 1 service level<" in index
+
+
+def test_runs_of_one_day_are_named_by_their_times_and_measured_in_a_unit_that_fits() -> None:
+    def ran_at(moment: str, seconds: float) -> RunShown:
+        return RunShown(moment, moment, "published", seconds=seconds)
+
+    same = [ran_at("2024-05-01T10:00:00Z", 30.0), ran_at("2024-05-01T11:30:00Z", 45.0)]
+    assert durations(same) == ("Seconds", [("10:00", 30), ("11:30", 45)])
+    later = [*same, ran_at("2024-05-02T10:00:00Z", 600.0)]
+    assert durations(later) == ("Minutes", [("05-01", 0.5), ("11:30", 0.75), ("05-02", 10)])

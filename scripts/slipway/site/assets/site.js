@@ -82,7 +82,7 @@ function judgeLateness(within) {
   }
   const items = [...within.querySelectorAll("li[data-late]")];
   const count = within.querySelector("[data-late-count]");
-  if (count) count.textContent = String(items.filter((one) => !one.hidden).length);
+  if (count) count.textContent = String(new Set(items.filter((one) => !one.hidden).map((one) => one.dataset.promise ?? one)).size);
   const none = within.querySelector("[data-none]");
   if (none) none.hidden = [...none.parentElement.children].some((one) => one !== none && !one.hidden);
   for (const one of within.querySelectorAll("[data-ago]")) one.textContent = ago(one.dataset.ago);
@@ -213,6 +213,22 @@ function prepareGraph(graph) {
     view = { x: view.x + view.width * x * (1 - real), y: view.y + view.height * y * (1 - real), width, height: view.height * real };
     apply();
   };
+  // At a size that can be read: all of it if it fits, otherwise the part around a place, without going over the edges.
+  const readable = () => 1.4 * graph.clientWidth;
+  // no higher than the drawing needs
+  const scale = graph.clientWidth < 700 ? 1 / 1.4 : Math.min(1, graph.clientWidth / whole.width);
+  graph.style.height = `${Math.min(graph.clientHeight, Math.max(220, whole.height * scale + 60))}px`;
+  const fits = () => whole.width <= readable() && whole.height <= 1.4 * graph.clientHeight;
+  const show = (x, y) => {
+    if (fits()) view = { ...whole };
+    else {
+      const width = Math.min(readable(), 1100);
+      const height = width * graph.clientHeight / graph.clientWidth;
+      const inside = (at, length, all) => Math.max(0, Math.min(at - length / 2, all - length));
+      view = { x: inside(x, width, whole.width), y: inside(y, height, whole.height), width, height };
+    }
+    apply();
+  };
   const near = (id) => {
     const found = new Set([id]);
     for (const [from, to] of [["from", "to"], ["to", "from"]]) {
@@ -240,9 +256,7 @@ function prepareGraph(graph) {
     if (chosen && move) {
       const place = boxes.get(chosen).querySelector("rect");
       const [x, y] = [Number(place.getAttribute("x")) + 94, Number(place.getAttribute("y")) + 23];
-      const ratio = graph.clientHeight / graph.clientWidth;
-      view = { x: x - 550, y: y - 550 * ratio, width: 1100, height: 1100 * ratio };
-      apply();
+      show(x, y);
     }
   };
   svg.addEventListener("click", (event) => {
@@ -294,6 +308,7 @@ function prepareGraph(graph) {
   });
   const start = () => { const id = decodeURIComponent(location.hash.slice(1)); if (boxes.has(id)) choose(id, true); };
   addEventListener("hashchange", start);
+  if (graph.clientWidth < 700) show(0, 0); // all of it would be too small to be read
   start();
 }
 
