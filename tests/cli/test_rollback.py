@@ -105,6 +105,16 @@ def test_back_and_forward(history: tuple[Workshop, list[dict[str, Any]]]) -> Non
 
     releases = {entry["number"]: entry for entry in json.loads(workshop.answer("releases", "-o", "json"))}
     assert [releases[n]["returns_to"] for n in (3, last + 1, last + 5)] == [None, 2, 3]
+    lines = {one["release"]: one for one in json.loads(workshop.answer("log", WEIGHTS, "-o", "json"))}
+    assert [(lines[n]["rolls_back"], lines[n]["returns_to"]) for n in (3, last + 1)] == [
+        (False, None),
+        (True, 2),
+    ]
+    shown = workshop.answer("log", WEIGHTS).splitlines()
+    assert [line.split()[0] for line in shown if line.endswith("shows release 2 again")] == [
+        str(last + 4),
+        str(last + 1),
+    ]
     cut = workshop.answer(
         "sql", f"select * from {WEIGHTS} order by all", "--release", str(last + 2), "-o", "json"
     )

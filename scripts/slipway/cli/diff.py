@@ -137,7 +137,7 @@ def log(
     """Show how many rows TABLE has in each release, and the sums of its measures, newest release first.
 
     Measures are the columns that measures of dbt's semantic models sum, or else all numeric columns but those of the key. = marks
-    a release with the rows of the release before. Each data file is read once, whatever releases it is in. Sums of columns that a contract classifies are
+    a release with the rows of the release before. Rollbacks and promotions are named. Each data file is read once, whatever releases it is in. Sums of columns that a contract classifies are
     hidden: of internal ones those over fewer than ten rows, of others all.
     """
     from slipway.query.table_history import log as log_of
@@ -156,7 +156,7 @@ def log(
                 figures.commit(line.release.code.commit, line.release.code.dirty),
                 "not kept" if line.rows is None else f"{line.rows:,}",
                 *(_sum(line, column) for column in shown),
-                "=" if line.same else "",
+                " ".join(part for part in ("=" if line.same else "", line.release.note) if part),
             )
             for line in lines
         ],
@@ -185,6 +185,8 @@ def _record(line: LogLine) -> dict[str, object]:
         "published_at": line.release.published_at.astimezone(UTC),
         "run_id": line.release.run_id,
         "commit": line.release.code.commit,
+        "rolls_back": line.release.rolls_back,
+        "returns_to": line.release.returns_to,
         "same": line.same,
         "rows": line.rows,
         "sums": line.sums,

@@ -88,23 +88,11 @@ def _note(release: Release, approved: str) -> str:
     # of approvals that do not count the beginning of the reason is shown
     approval = f"approval {approved}" if approved in ("broken", "not verified") else f"approved by {approved}"
     parts = [
-        _rollback(release),
+        release.note,
         approval if approved else "",
         f"stale: {_names(stale, len(release.tables))}" if stale else "",
     ]
     return "; ".join(part for part in parts if part)
-
-
-def _rollback(release: Release) -> str:
-    retires = f"retires {', '.join(sorted(release.retired))}"
-    if release.promoted:
-        what = f"{release.promoted.described()}{f', {retires}' if release.retired else ''}"
-        return f"{what}: {release.reason}" if release.reason else what
-    if release.by_run:
-        return retires if release.retired else ""
-    what = f"shows release {release.returns_to} again" if release.returns_to else "some tables rolled back"
-    what = retires if release.retirement else what
-    return f"{what}: {release.reason}" if release.reason else what
 
 
 def _record(release: Release) -> dict[str, Any]:

@@ -168,6 +168,19 @@ class Release(Record):
         """Whether a run of this environment staged its tables, and not a rollback, a retirement or a promotion that copied them."""
         return not (self.rolls_back or self.retirement or (self.promoted and not self.promoted.rebuilt))
 
+    @property
+    def note(self) -> str:
+        """What it is where no run of this environment made it, such as a rollback, and what it took away; empty for others."""
+        retires = f"retires {', '.join(sorted(self.retired))}"
+        if self.promoted:
+            what = f"{self.promoted.described()}{f', {retires}' if self.retired else ''}"
+            return f"{what}: {self.reason}" if self.reason else what
+        if self.by_run:
+            return retires if self.retired else ""
+        what = f"shows release {self.returns_to} again" if self.returns_to else "some tables rolled back"
+        what = retires if self.retirement else what
+        return f"{what}: {self.reason}" if self.reason else what
+
     def without_model(self, made: Collection[str]) -> list[str]:
         """Tables that runs of slipway wrote and that the project does not make any more.
 
