@@ -227,7 +227,10 @@ def test_the_release_in_which_a_number_changed(world: World) -> None:
     # nothing of Narvik landed on the third day; the column that the model gained is in no earlier release
     where = "depot = 'N' and kg > 0"
     text = world.slipway("diff", "--bisect", "curated.weights", "1", "2", "--where", where)
-    assert (text.code, "No change of curated.weights: passed" in text.out) == (0, True), text
+    assert text.out.startswith("No change of curated.weights: the same rows in 2 releases\n"), text
+    assert text.code == 0
+    changed = world.slipway("diff", "--bisect", WEIGHTS).out
+    assert changed.startswith(f"Change of {WEIGHTS}: in release 2 (run {world.runs['second']}, "), changed
     assert "Searched 2 releases with 2 states of the table, one after the other; 2 states and" in text.out
 
 

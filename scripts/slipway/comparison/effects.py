@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -21,6 +22,7 @@ _HASHED = 3
 """Columns by whose hash these rows are chosen, so that they are the same ones the next time."""
 _MAX_VALUES = 50
 _EXACT = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_DECIMAL = re.compile(r"DECIMAL\(\d+,\s*(\d+)\)")
 _TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 
 
@@ -43,10 +45,16 @@ def find_effects(pair: Pair, columns: Sequence[Column]) -> tuple[Effect, ...]:
         pair.fetch_row([_sum(column, side) for column in numeric], relation) for side, relation in pair.sides
     )
     return tuple(
-        Effect(column=column.name, base=before, head=after)
+        Effect(column=column.name, base=before, head=after, scale=_scale(column))
         for column, before, after in zip(numeric, base, head, strict=True)
         if before != after
     )
+
+
+def _scale(column: Column) -> int | None:
+    """The digits behind the point of a decimal, the larger number of both sides."""
+    found = [_DECIMAL.fullmatch(kind) for kind in (column.base_type, column.head_type)]
+    return max((int(one[1]) for one in found if one), default=None) if all(found) else None
 
 
 def _sum(column: Column, side: str) -> str:

@@ -82,7 +82,7 @@ _MAX_HIDDEN = 12
 
 def summary(table: TableComparison, style: Style) -> list[str]:
     """Cells: table, verdict, rows base → head, added, removed, changed, identical, worst column."""
-    verdict = style.strong(table.verdict.words) if fails(table) else table.verdict.words
+    verdict = style.strong(table.verdict_words) if fails(table) else table.verdict_words
     rows = f"{count(table.base.rows)} → {count(table.head.rows)}"
     if table.coverage.method is Method.NONE:
         reason = "; ".join(style.words(note) for note in table.coverage.notes)
@@ -191,12 +191,19 @@ def _change(effect: Effect, style: Style) -> str:
     """By how much a sum moved, where the whole sums are not known."""
     change = (effect.head or 0) - (effect.base or 0)
     sign = "+" if change > 0 else ""
-    return f"{style.value(effect.column)} {sign}{_number(change, digits=12)}"
+    return f"{style.value(effect.column)} {sign}{_sum(change, effect.scale, digits=12)}"
+
+
+def _sum(value: float, scale: int | None, digits: int) -> str:
+    """A sum, of decimals with all digits of their type as long as a float is exact to them."""
+    is_exact = scale is not None and abs(value) * 10**scale < _EXPONENT_FROM
+    return f"{value:,.{scale}f}" if is_exact else _number(value, digits=digits)
 
 
 def _sums(effect: Effect, style: Style) -> str:
     base, head = (
-        "no value" if value is None else _number(value, digits=15) for value in (effect.base, effect.head)
+        "no value" if value is None else _sum(value, effect.scale, digits=15)
+        for value in (effect.base, effect.head)
     )
     percent = _percent(effect)
     return f"{style.value(effect.column)} {base} → {head}{f' ({percent})' if percent else ''}"
@@ -294,6 +301,7 @@ class ComparisonReport(BaseModel):
 
     Args:
         title: what was run, for the heading.
+        found: what a search found, in the place of the headline; empty where both sides were given.
         base: what the base side is (a ref, a release); ``head`` likewise.
         context: further facts such as the slice, by label.
         remarks: sentences about how it was compared, and what was not.
@@ -309,6 +317,7 @@ class ComparisonReport(BaseModel):
 
     schema_version: Literal[1] = 1
     title: str
+    found: str = ""
     base: str
     head: str
     context: dict[str, str] = Field(default_factory=dict)
@@ -325,6 +334,7 @@ def make_report(
     comparisons: Sequence[TableComparison],
     *,
     title: str = "Comparison",
+    found: str = "",
     base: str = "base",
     head: str = "head",
     context: Mapping[str, str] | None = None,
@@ -338,6 +348,7 @@ def make_report(
     hidden = sorted({column for table in comparisons for column in table.hidden})
     return ComparisonReport(
         title=title,
+        found=found,
         base=base,
         head=head,
         context=dict(context or {}),
@@ -370,8 +381,12 @@ def headline(report: ComparisonReport) -> str:
     part = f" on {report.sample.words}" if report.sample else ""
     if why := nothing_compared(report):
         return f"failed{part}, {why}"
-    verdicts = Counter(table.verdict for table in report.tables)
-    counts = [f"{verdicts[verdict]} {verdict.words}" for verdict in _ORDER if verdicts[verdict]]
+    if report.found:
+        return report.found
+    words = Counter(
+        table.verdict_words for table in sorted(report.tables, key=lambda one: _ORDER.index(one.verdict))
+    )
+    counts = [f"{number} {word}" for word, number in words.items()]
     outcome = f"passed{part}, " if report.passed else f"failed{part}, {why_failed(report)}; "
     return f"{outcome}{plural(len(report.tables), 'table')} ({', '.join(counts)})"
 
@@ -541,10 +556,9 @@ _METHODS = {
 
 def coverage_line(report: ComparisonReport) -> str:
     """How many tables were compared, and how."""
-    empty = sum(table.verdict is Verdict.NO_EVIDENCE for table in report.tables)
-    methods = Counter(
-        table.coverage.method for table in report.tables if table.verdict is not Verdict.NO_EVIDENCE
-    )
+    without = [one for one in report.tables if one.verdict_words == Verdict.NO_EVIDENCE.words]
+    empty = len(without)
+    methods = Counter(table.coverage.method for table in report.tables if table not in without)
     how = [f"{methods[method]} {label}" for method, label in _METHODS.items() if methods[method]]
     compared = sum(methods[method] for method in _METHODS)
     coverage = f"{compared} of {plural(len(report.tables), 'table')} compared" + (

@@ -164,11 +164,15 @@ class Segment(_Record):
 
 
 class Effect(_Record):
-    """The sum of a numeric column before and after, over the rows that were read; rows that both sides share do not change it."""
+    """The sum of a numeric column before and after, over the rows that were read; rows that both sides share do not change it.
+
+    ``scale`` are the digits behind the point that the column's type has, None where its type is no decimal.
+    """
 
     column: str
     base: float | None
     head: float | None
+    scale: int | None = None
 
 
 class Move(_Record):
@@ -266,6 +270,12 @@ class TableComparison(_Record):
         """Whether rows were looked at on either side; without any, a comparison says nothing about the code."""
         sides = (side for side in (self.base, self.head) if side.exists)
         return self.coverage.method is not Method.NONE and any(side.rows for side in sides)
+
+    @property
+    def verdict_words(self) -> str:
+        """The verdict in a sentence: of one snapshot without a row that both sides have, it is known that nothing differs."""
+        is_empty = self.verdict is Verdict.NO_EVIDENCE and self.coverage.method is Method.SNAPSHOT
+        return "both empty" if is_empty and self.coverage.sample is None else self.verdict.words
 
     @property
     def worst_column(self) -> ColumnComparison | None:

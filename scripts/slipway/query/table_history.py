@@ -440,13 +440,16 @@ def _report(
         at = found.changes[0]
         base, head = history.periods[at - 1].releases[-1], history.periods[at].releases[0]
         others = [str(history.periods[one].releases[0].number) for one in found.changes[1:]]
+        code = f"commit {head.code.commit[:12]}" if head.code.commit else "without a commit"
+        said = f"in release {head.number} ({head.note or f'run {head.run_id}, {code}'})"
+        if others:
+            said += f", and again in release{'s' if len(others) > 1 else ''} {', '.join(others)}"
         context["published"] = f"{head.published_at:%Y-%m-%d %H:%M:%S} UTC"
         context["run"] = head.run_id
         context["commit"] = head.code.commit or "none"
-        if others:
-            context["changed again in release"] = ", ".join(others)
     else:
         base, head = releases[0], releases[-1]
+        said = f"the same rows in {plural(len(releases), 'release')}"
     remarks = [_searched(rows, found, digests, len(releases))]
     if history.lost:
         remarks.append(f"Not looked at, because it is not kept: release {', '.join(map(str, history.lost))}")
@@ -454,6 +457,7 @@ def _report(
     return make_report(
         [facts],
         title=f"Change of {history.name}" if found.changes else f"No change of {history.name}",
+        found=said,
         base=f"release {base.number} of {name}",
         head=f"release {head.number} of {name}",
         context=context,

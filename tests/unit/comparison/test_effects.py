@@ -29,7 +29,7 @@ def test_sums_of_columns_that_differ(con: duckdb.DuckDBPyConnection) -> None:
     found = compare_relations(con, "t", BASE, head, ["id"])
     # 0 + 0.25 + … + 249.75, and the 2.00 of the ninth row is 102.00
     assert [(one.column, one.base, one.head) for one in found.effects] == [("amount", 124875, 124975)]
-    assert "net effect: amount 124,875 → 124,975 (+0.0801 %)" in to_text(make_report([found]))
+    assert "net effect: amount 124,875.00 → 124,975.00 (+0.0801 %)" in to_text(make_report([found]))
     assert compare_relations(con, "t", BASE, BASE, ["id"]).effects == ()
 
 

@@ -159,6 +159,7 @@ def test_json_is_versioned_whole_and_readable_again() -> None:
     assert list(fields) == [
         "schema_version",
         "title",
+        "found",
         "base",
         "head",
         "context",
@@ -349,6 +350,15 @@ def test_nothing_compared_is_said_first() -> None:
     assert "Coverage: 0 of 2 tables compared, no evidence of 2 without a row on either side" in to_text(
         nothing
     )
+
+
+def test_an_empty_snapshot_that_both_sides_have_is_called_empty() -> None:
+    same = EMPTY.model_copy(update={"name": "quarantine.same", "coverage": Coverage(method=Method.SNAPSHOT)})
+    some = report(same, EMPTY, IDENTICAL)
+    text = to_text(some)
+    assert text.startswith("Canary: passed, 3 tables (1 both empty, 1 no evidence, 1 identical)"), text
+    assert "Coverage: 2 of 3 tables compared (1 the same snapshot, 1 by key), no evidence of 1 " in text
+    assert not report(same).passed
 
 
 def test_an_empty_table_among_others_is_no_evidence_and_no_failure() -> None:
