@@ -36,13 +36,13 @@ DAY_2 = ("p4,N,2024-05-02,0.25", "p5,N,2024-05-02,4")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Draw a third of the examples in the ordinary suite: its time is spent on processors, and the long suite draws all of them."""
+    """Draw a quarter of the examples in the ordinary suite: its time is spent on processors, and the long suite draws all of them."""
     if "not long" not in config.getoption("markexpr"):
         return
     tests = {item.obj for item in items if isinstance(item, pytest.Function) and hasattr(item.obj, _SETTINGS)}
     for test in tests:
         given = getattr(test, _SETTINGS)
-        setattr(test, _SETTINGS, settings(given, max_examples=max(given.max_examples // 3, 5)))
+        setattr(test, _SETTINGS, settings(given, max_examples=max(given.max_examples // 4, 5)))
 
 
 def pytest_collection_finish() -> None:

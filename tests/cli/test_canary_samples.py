@@ -34,6 +34,7 @@ def place(depot: str) -> float:
     return int(hashlib.md5(depot.encode(), usedforsecurity=False).hexdigest()[:8], 16) / 2**32 * 100
 
 
+@pytest.mark.long
 def test_both_sides_are_built_from_the_same_sample(published: Workshop, tmp_path: Path) -> None:
     assert place("S") < 40 < place("N")
     published.edit(SERVING, "sum(kg) as kg", "sum(kg) + 1 as kg")

@@ -201,16 +201,16 @@ def test_a_test_of_a_column_that_is_not_there_is_found_in_its_yaml(
 ) -> None:
     of_yaml = [one for one in found[1]["findings"] if one["file"] == "models/serving/_more.yml"]
     (one,) = (one for one in of_yaml if one["rule"] == "bind")
-    assert (one["line"], one["node"].split(".")[2]) == (13, "not_null_weights_of_x")
+    assert (one["line"], one["node"].split(".")[2]) == (16, "not_null_weights_of_x")
     assert 'Referenced column "x" not found' in one["message"]
 
 
 def test_columns_of_unit_tests_that_are_not_there(found: tuple[Workshop, dict[str, Any]]) -> None:
     of_yaml = [one for one in found[1]["findings"] if one["rule"] == "unit-test"]
     assert [(one["line"], one["message"]) for one in of_yaml] == [
-        (16, "Unit test cities expects weight, which by_city does not have. Its columns are city, kg."),
+        (19, "Unit test cities expects weight, which by_city does not have. Its columns are city, kg."),
         (
-            16,
+            19,
             "Unit test cities is given town, which its input depots does not have. Its columns are depot, city.",
         ),
     ]

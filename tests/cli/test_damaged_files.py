@@ -212,6 +212,7 @@ def test_every_command(lived: World, kind: str, way: str) -> None:
         check(lived, kind, way, command)
 
 
+@pytest.mark.long
 def test_what_ended_the_process(built: Workshop) -> None:
     """The worst of the above: pyiceberg's EOFError was taken for Ctrl-C, and DuckDB aborted."""
     world = World.of(built)

@@ -146,6 +146,7 @@ def test_dbt_clone_is_refused_in_one_sentence(workshop: Workshop) -> None:
     assert not workshop.warehouse("ci").exists()
 
 
+@pytest.mark.long
 def test_functions_are_refused_before_anything_lands(workshop: Workshop) -> None:
     workshop.write("functions/doubled.sql", "x * 2\n")
     workshop.write(

@@ -170,6 +170,7 @@ def test_an_unchanged_run_is_not_published(prod: Workshop) -> None:
     assert refused(prod, run, "prod", code=1).startswith(f"Run {run} cannot be published: unchanged: ")
 
 
+@pytest.mark.long
 def test_a_candidate_is_stale_when_another_run_was_published(prod: Workshop) -> None:
     first = prod.run("--target", "prod")["run_id"]
     second = prod.run("--target", "prod", "--force")["run_id"]
@@ -229,6 +230,7 @@ def test_a_publication_that_did_not_come_to_its_end_is_repeated(prod: Workshop) 
     assert [release["number"] for release in prod.releases("prod")] == [1]
 
 
+@pytest.mark.long
 def test_plain_dbt_stages_where_it_does_not_publish(prod: Workshop) -> None:
     output = prod.dbt("build", "--target", "prod")
     (run,) = prod.manifests("prod")

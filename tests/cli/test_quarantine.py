@@ -92,7 +92,7 @@ def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Pa
     assert [
         (entry["release"], entry["files"], entry["landed"], entry["curated"], entry["quarantined"])
         for entry in books["entries"]
-    ] == [(2, 0, 0, 1, -1), (1, 2, 5, 4, 1)]
+    ] == [(3, 0, 0, 1, -1), (2, 0, 0, 0, 0), (1, 2, 5, 4, 1)]
     assert books["balances"]
     assert traced.table("serving.depot_weights").scan().to_arrow()["kg"].to_pylist().count(102) == 1
     assert "There is no feed letters" in traced.refusal("books", "letters", code=3)
@@ -179,6 +179,7 @@ def test_a_change_that_loses_rows_is_not_published_by_a_retry(traced: Workshop) 
     assert len(answer(traced, "quarantine", "list")) == 1
 
 
+@pytest.mark.long
 def test_too_many_quarantined_rows_keep_a_run_from_being_published(traced: Workshop) -> None:
     """One of five rows is in quarantine, 20 percent; before that, all of them are, because of a wrong decimal mark."""
     weight, of_none = (

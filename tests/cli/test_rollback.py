@@ -136,6 +136,7 @@ def test_only_some_tables(history: tuple[Workshop, list[dict[str, Any]]]) -> Non
     assert contents(workshop) == visible[2]
 
 
+@pytest.mark.long
 def test_the_next_run_builds_what_was_withdrawn_again(history: tuple[Workshop, list[dict[str, Any]]]) -> None:
     workshop, visible = history
     restored(workshop)

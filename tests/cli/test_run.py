@@ -250,6 +250,7 @@ def test_sql_that_does_not_parse_is_one_line(workshop: Workshop) -> None:
     assert workshop.published() == {}
 
 
+@pytest.mark.long
 def test_plain_lines_where_there_is_no_terminal(workshop: Workshop) -> None:
     done = workshop.slipway("run")
     assert "\x1b" not in done.err + done.out
@@ -420,6 +421,7 @@ def test_a_landed_file_that_is_gone_is_outstanding(built: Workshop) -> None:
     assert "p6" in {row["parcel"] for row in built.table("raw.parcels").scan().to_arrow().to_pylist()}
 
 
+@pytest.mark.long
 def test_what_plain_dbt_parsed_is_not_parsed_again(workshop: Workshop) -> None:
     workshop.run("--select", "depots")  # the project was parsed by dbt parse
     log = (workshop.folder / "logs" / "dbt.log").read_text(encoding="utf-8")

@@ -218,6 +218,7 @@ def test_texts_of_the_project_are_data_in_it(workshop: Workshop, tmp_path: Path)
         assert "document.title = 'taken'" in shown_page  # as text
 
 
+@pytest.mark.long
 def test_secrets_are_not_in_it(workshop: Workshop, tmp_path: Path) -> None:
     """Compiled SQL may hold a value that a secret has, too, and variables that were given to a run."""
     secret, given = "opens-the-lake-7", "only-for-this-run-8"
@@ -235,6 +236,7 @@ def test_secrets_are_not_in_it(workshop: Workshop, tmp_path: Path) -> None:
     assert [value for value in (secret, given, "ana:word") for text in written if value in text] == []
 
 
+@pytest.mark.long
 def test_building_it_changes_nothing_that_is_published(site: tuple[Workshop, Path]) -> None:
     workshop, folder = site
     before = workshop.locations(), len(workshop.manifests())
@@ -292,6 +294,7 @@ def starts(workshop: Workshop) -> int:
     return log.count("MainReportVersion") or log.count("Running with dbt=")
 
 
+@pytest.mark.long
 def test_dbt_is_started_only_for_other_code(workshop: Workshop, tmp_path: Path) -> None:
     """A release changes what is told of tables, and nothing that dbt would have to look at."""
     build = ("site", "build", "--output-dir", str(tmp_path))
@@ -319,6 +322,7 @@ def test_dbt_is_started_only_for_other_code(workshop: Workshop, tmp_path: Path) 
     assert starts(workshop) == counted + 2
 
 
+@pytest.mark.long
 def test_the_catalog_is_that_of_dbt(site: tuple[Workshop, Path]) -> None:
     workshop, folder = site
     workshop.answer("site", "build", "--output-dir", str(folder))

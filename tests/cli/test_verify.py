@@ -390,6 +390,7 @@ def test_a_version_that_was_replaced_is_not_called_verified(built: Workshop) -> 
     ]
 
 
+@pytest.mark.long
 def test_a_project_without_a_lock_file_verifies(built: Workshop) -> None:
     built.edit("seeds/reference/depots.csv", "Siena", "Sienna")
     built.commit()

@@ -123,7 +123,7 @@ def of_each_kind(request: pytest.FixtureRequest) -> Place:
     [
         "sqlite",
         pytest.param("on_postgres", marks=pytest.mark.server),
-        pytest.param("glue", marks=pytest.mark.server),
+        pytest.param("glue", marks=[pytest.mark.server, pytest.mark.long]),
         "rest",
         pytest.param("rest_by_table", marks=pytest.mark.long),
     ],

@@ -184,6 +184,7 @@ def test_an_empty_seed_is_an_empty_table(project: Meters) -> None:
     assert project.rows("serving.sites") == []
 
 
+@pytest.mark.long
 def test_full_refresh_rebuilds_and_keeps_raw(built: Meters) -> None:
     built.readings("day-9.csv", "m1,2024-05-01,9,")
     built.dbt("build")
@@ -218,6 +219,7 @@ def test_eight_threads(project: Meters) -> None:
         assert project.rows(f"serving.wide_{number}", "n") == [(number,)] * 5
 
 
+@pytest.mark.long
 def test_ephemeral_models_and_views_are_internal(project: Meters) -> None:
     project.write(
         "models/curated/north.sql",

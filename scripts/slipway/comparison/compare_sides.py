@@ -25,7 +25,7 @@ from slipway.engines.duckdb.engine import connect
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import ContractError, DamagedError, NotFoundError
 from slipway.governance.column_lineage import Columns, TableLineage, columns_of_schema
-from slipway.governance.kept_lineage import lineages_of_runs
+from slipway.governance.recorded_lineage import lineages_of_runs
 from slipway.storage.s3 import is_s3
 
 

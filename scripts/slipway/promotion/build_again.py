@@ -163,7 +163,9 @@ def _judged(proposal: Proposal, manifest: RunManifest) -> list[Finding]:
     """
     target, gathered = proposal.target, proposal.gathered
     # signature and contracts are of the release, and were judged with it
-    require = Require(**proposal.require.model_dump(exclude={"signed", "contracts_compatible"}))
+    require = Require(
+        **proposal.require.model_dump(exclude={"signed", "contracts_compatible"}, exclude_unset=True)
+    )
     built = {node.table: manifest.run_id for node in manifest.nodes if node.table}
     facts = Facts(
         mode=target.mode,

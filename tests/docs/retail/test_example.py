@@ -72,6 +72,7 @@ def migrating(begun: tuple[Newcomer, Output], pages: dict[str, Page]) -> Newcome
     return begun[0]
 
 
+@pytest.mark.long
 def test_a_notebook_and_the_table_that_replaces_it(migrating: Newcomer, pages: dict[str, Page]) -> None:
     """They differ in what the notebook rounds, and in the lines that break a rule; the page shows it."""
     page = pages[MIGRATION]

@@ -209,6 +209,7 @@ def test_attached_databases_come_along(bakery: Path) -> None:
     assert lake["attach"] == [{"path": ":memory:", "alias": "lake"}, {"path": "other.duckdb"}]
 
 
+@pytest.mark.long
 def test_an_interrupted_init_goes_on(tmp_path: Path) -> None:
     """Killed before any of its files, and then begun again: what is there in the end is the same."""
     whole = done(tmp_path / "a" / "shop")

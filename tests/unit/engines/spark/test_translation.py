@@ -418,6 +418,7 @@ def _without_places(tree: object) -> object:
     return [_without_places(one) for one in tree] if isinstance(tree, list) else tree
 
 
+@pytest.mark.long
 def test_operators_are_bound_as_duckdb_binds_them() -> None:
     """What needs no parentheses has the same tree in DuckDB with and without those that sqlglot's tree implies."""
     connection = duckdb.connect()

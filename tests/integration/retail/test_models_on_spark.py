@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.spark.conftest import spark  # noqa: F401 - the fixture
+from tests.integration.spark.translation.conftest import engines  # noqa: F401 - the fixture
 from tests.integration.spark.translation.engines import BothEngines
 from tests.unit.retail.conftest import (
     PROJECT,
@@ -14,6 +16,11 @@ from tests.unit.retail.conftest import (
     compiled_nodes,  # noqa: F401 - the fixture
 )
 
+pytestmark = [
+    pytest.mark.spark,
+    # pyspark leaves closing to the collector of garbage
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
 MODELS = (
     *("invoice_lines", "quarantine_invoice_lines", "invoices", "products", "customers", "customer_history"),
     *("cancellations_matched", "trading_days", "daily_revenue", "product_performance", "customer_value"),
@@ -31,7 +38,7 @@ def shop(compiled_nodes: dict[str, dict[str, Any]]) -> Shop:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def views(shop: Shop, engines: BothEngines) -> dict[str, str]:
+def views(shop: Shop, engines: BothEngines) -> dict[str, str]:  # noqa: F811
     """Spark's views of all tables, by their names in the queries."""
     engines = BothEngines(shop.connection, engines.spark, engines.folder, engines.schemas)
     found = {}
@@ -56,7 +63,7 @@ def test_every_sql_model_is_compared(compiled_nodes: dict[str, dict[str, Any]]) 
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model(name: str, shop: Shop, views: dict[str, str], engines: BothEngines) -> None:
+def test_a_model(name: str, shop: Shop, views: dict[str, str], engines: BothEngines) -> None:  # noqa: F811
     both = BothEngines(shop.connection, engines.spark, Path(), engines.schemas)
     expected, actual = both.by_duckdb(shop.sql(name)), both.by_spark(shop.sql(name), views)
     assert expected.rows

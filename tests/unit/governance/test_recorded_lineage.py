@@ -1,4 +1,4 @@
-"""Column lineage of tables that runs have made: worked out once for each node key."""
+"""Column lineage of tables that runs have made: by the queries that runs recorded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.harness.records import manifest, node
 
 from slipway.environments.environment import Environment, Mode
 from slipway.governance.column_lineage import TableLineage
-from slipway.governance.kept_lineage import lineages_of_runs
+from slipway.governance.recorded_lineage import lineages_of_runs
 from slipway.records.run_manifest import new_run_id
 from slipway.records.store import Records
 
@@ -23,10 +23,10 @@ def records(tmp_path: Path) -> Records:
     return Records(Environment("dev", Mode.EXPLORATORY, str(tmp_path), {}, "", tmp_path))
 
 
-def run(records: Records, key: str, sql: str | None) -> str:
+def run(records: Records, sql: str | None) -> str:
     """Record a run that built a table, with or without dbt's manifest."""
     run_id = new_run_id(datetime.now(UTC))
-    made = manifest(node("curated.sums", node_key=key), run_id=run_id)
+    made = manifest(node("curated.sums"), run_id=run_id)
     records.write(run_id, "run_manifest.json", made.model_dump_json())
     if sql is not None:
         common = {"database": "dev", "language": "sql", "config": {"materialized": "table"}}
@@ -55,21 +55,24 @@ def lineage(records: Records, run_id: str) -> TableLineage | None:
     )
 
 
-def test_a_query_is_looked_at_once_for_a_node_key(records: Records) -> None:
-    first = run(records, "k1", 'select id, price * 2 as price from "dev"."raw"."lines" where id > 1')
-    found = lineage(records, first)
+def test_the_query_of_the_run_that_built_a_table_counts(records: Records) -> None:
+    found = lineage(
+        records, run(records, 'select id, price * 2 as price from "dev"."raw"."lines" where id > 1')
+    )
     assert found is not None
     assert found.columns == {"id": {"raw.lines": ["id"]}, "price": {"raw.lines": ["price"]}}
     assert found.rows == {"raw.lines": ["id"]}
-    # a later run with this key has no query any more, as where nothing was compiled
-    assert lineage(records, run(records, "k1", None)) == found
-    assert lineage(records, run(records, "k2", None)) is None
+    assert lineage(records, run(records, None)) is None
 
 
-def test_what_is_not_known_is_not_kept(records: Records) -> None:
-    found = lineage(records, run(records, "k1", "select * from nowhere"))
+def test_a_query_that_cannot_be_bound_is_unknown(records: Records) -> None:
+    found = lineage(records, run(records, "select * from nowhere"))
     assert found is not None
     assert "nowhere" in found.unknown
-    assert lineage(records, run(records, "k1", 'select id from "dev"."raw"."lines"')) == TableLineage(
-        table="curated.sums", parents=["raw.lines"], columns={"id": {"raw.lines": ["id"]}}
-    )
+
+
+def test_nothing_is_written(records: Records) -> None:
+    made = run(records, 'select id from "dev"."raw"."lines"')
+    before = records.store.entries("")
+    assert lineage(records, made)
+    assert records.store.entries("") == before
