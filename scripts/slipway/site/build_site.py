@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,7 @@ class Site:
 
     def _releases(self) -> None:
         releases = self._found.history.releases
-        for release, before in zip(releases, [*releases[1:], None], strict=True):
+        for release, before in zip_longest(releases, releases[1:]):
             view = {
                 "previous": before.number if before else None,
                 "release": release,

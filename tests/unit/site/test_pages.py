@@ -134,3 +134,8 @@ def test_a_failing_test_is_told_of_whatever_it_reads(tmp_path: Path) -> None:
         assert "test.shop.of_an_ephemeral_model.1" in page
         assert "3 failures" in page
     assert "Nothing is late" in overview.partition("data-none hidden")[2]
+
+
+def test_a_site_before_the_first_release(tmp_path: Path) -> None:
+    build(gathered(tmp_path, models=6, columns=2, runs=0), tmp_path / "site")
+    assert "There is no release yet" in (tmp_path / "site" / "releases.html").read_text(encoding="utf-8")
