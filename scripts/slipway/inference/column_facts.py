@@ -24,6 +24,8 @@ from slipway.inference.value_types import (
     WITH_EXPONENT,
     Facts,
     Moment,
+    is_one_order,
+    likely_moments,
     looks,
     possible_moments,
     proves_decimal,
@@ -86,7 +88,8 @@ def facts_of(connection: duckdb.DuckDBPyConnection, header: str, kinds: frozense
     counts, scale, whole = _numbers(connection, typed, some)
     moments = _moments(connection, typed, some, MOMENTS)
     return Facts(
-        int(rows), int(filled), different, shortest, longest, int(padded), spelled, counts, scale, whole, [*some, *spelled], moments, kinds
+        int(rows), int(filled), different, shortest, longest, int(padded), spelled, counts, scale, whole, [*some, *spelled], moments, kinds,
+        None if moments else _nearly(connection, typed, some, counts.get(LIKE_DAY, 0)),
     )  # fmt: skip
 
 
@@ -135,6 +138,23 @@ def _moments(
     query = ", ".join(f"count({value_sql(column_of('', one), 'value', _FILES)})" for one in candidates)
     total, *counts = _one(connection, f"select count(*), {query} {typed}")
     return [one for one, count in zip(candidates, counts, strict=True) if count == total]
+
+
+def _nearly(
+    connection: duckdb.DuckDBPyConnection, typed: str, some: Sequence[str], like_days: int
+) -> tuple[Moment, int] | None:
+    """The reading as dates or times that nine of ten values or more have; None where two such readings differ in the order of day and month."""
+    candidates = likely_moments(some, MOMENTS) if like_days else []
+    if not candidates:
+        return None
+    query = ", ".join(
+        f"sum(times) filter ({value_sql(column_of('', one), 'value', _FILES)} is not null)"
+        for one in candidates
+    )
+    total, *found = (int(one or 0) for one in _one(connection, f"select sum(times), {query} {typed}"))
+    most = max(found)
+    best = [one for one, count in zip(candidates, found, strict=True) if count == most]
+    return (best[0], most) if most * 10 >= total * 9 and is_one_order(best) else None
 
 
 def column_of(name: str, moment: Moment) -> Column:

@@ -145,6 +145,7 @@ class Facts:
         values: the most frequent different ones; all where there are at most a thousand.
         moments: logical type and options to how many values are such, of those that all values may be.
         kinds: types of the values that the file itself states; empty where it states none.
+        nearly: the reading as dates or times that most values have, and how many, where no reading is that of all.
     """
 
     rows: int
@@ -160,6 +161,7 @@ class Facts:
     values: Sequence[str] = ()
     moments: Sequence[Moment] = ()
     kinds: frozenset[str] = frozenset()
+    nearly: tuple[Moment, int] | None = None
 
     @property
     def typed(self) -> int:
@@ -220,6 +222,15 @@ def _outline(moment: Moment) -> re.Pattern[str]:
 def possible_moments(values: Sequence[str], candidates: Sequence[Moment]) -> list[Moment]:
     """Readings as dates and times that some values do not rule out."""
     return [one for one in candidates if values and all(_outline(one).fullmatch(value) for value in values)]
+
+
+def likely_moments(values: Sequence[str], candidates: Sequence[Moment]) -> list[Moment]:
+    """Readings that at least nine of ten of some values may have."""
+    return [
+        one
+        for one in candidates
+        if sum(_outline(one).fullmatch(value) is not None for value in values) * 10 >= len(values) * 9
+    ]
 
 
 def _moments() -> list[Moment]:
@@ -343,6 +354,11 @@ def _day_first(columns: Sequence[Facts]) -> dict[str, bool]:
     return {sign: orders.pop() for sign, orders in found.items() if len(orders) == 1}
 
 
+def is_one_order(moments: Sequence[Moment]) -> bool:
+    """Whether readings do not contradict each other about whether the day comes first."""
+    return len(_orders(moments)[1]) < 2
+
+
 def _orders(moments: Sequence[Moment]) -> tuple[str, set[bool]]:
     """The sign between day and month, and whether the day comes first, for all readings of a column that begin with these as numbers."""
     found = [re.match(r"(dd?|MM?)([./-])(dd?|MM?)\2yyyy", one.format) for one in moments]
@@ -384,12 +400,21 @@ def _of_text(facts: Facts) -> list[str]:
     found = []
     for pattern, what in ((LIKE_NUMBER, "numbers"), (LIKE_DAY, "dates")):
         count = facts.counts.get(pattern, 0)
+        if pattern == LIKE_DAY and facts.nearly:
+            continue
         if facts.typed * 9 <= count * 10 < facts.typed * 10:
             found.append(
                 f"it stays text, because {count:,} of {facts.typed:,} values look like {what}, and the others do not: with another type their rows "
                 "would go to quarantine"
             )
-    if facts.all_are(LIKE_DAY):
+    if facts.nearly:
+        moment, count = facts.nearly
+        options = f" and logicalTypeOptions: {{format: '{moment.format}'}}" if moment.format else ""
+        found.append(
+            f"it stays text, because {count:,} of {facts.typed:,} values are a {moment.logical_type} in the form {moment.format or 'of ISO 8601'}, and the "
+            f"others are not: with logicalType: {moment.logical_type}{options}, and the new data_type in the model's YAML, their rows go to quarantine"
+        )
+    elif facts.all_are(LIKE_DAY):
         found.append(
             "its values look like dates, and not all are dates in one form that a contract can say: it stays text"
         )

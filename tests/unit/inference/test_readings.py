@@ -49,6 +49,10 @@ AMBIGUOUS = {
     "no value by a word in text": (column("a", "NA", "b"), "'NA' in 1 row"),
     "blanks around values": (column(" a ", "b"), "trim: false"),
     "a day that does not exist": (column("2024-02-28", "2024-02-30"), "look like dates"),
+    "a word among times": (
+        column(*(f"{day:02}.03.2024 10:{day:02}" for day in range(1, 20)), "31.02.2024 10:00"),
+        "19 of 20 values are a timestamp in the form dd.MM.yyyy HH:mm",
+    ),
     "nanoseconds": (column("2024-02-28 10:00:00.123456789"), "look like dates"),
     "nothing at all": (column("", "", ""), "no sample has a value"),
 }  # fmt: skip
