@@ -21,6 +21,7 @@ pytestmark = pytest.mark.server
 OLD, OTHER, NEWEST = (f"2024010{n}T000000Z-0000000{n}" for n in (1, 2, 3))
 
 
+@pytest.mark.long
 def test_two_at_once_of_which_one_was_killed(lake: Lake) -> None:
     properties = {**READ, "s3.endpoint": lake.workshop.settings["AWS_ENDPOINT_URL"]}
     place = f"s3://{lake.bucket}/warehouse"
