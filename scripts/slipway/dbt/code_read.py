@@ -145,7 +145,9 @@ def own_files(manifest: DbtManifest, project: Path) -> list[Path]:
     """Files that dbt has parsed, and modules of this process, that are the project's own or those of its packages, without Slipway's."""
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     named = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
-    modules = [path for one in named if one.__file__ != program and (path := _own_file(one, project))]
+    # in a checkout of Slipway its own modules are below the project; the digest of software has them
+    others = [one for one in named if one.__file__ != program and not _is_slipways(one.__name__)]
+    modules = [path for one in others if (path := _own_file(one, project))]
     files = _parsed(manifest, project).items()
     return [*(path for path, file in files if file.project_name != MACHINERY), *modules]
 
