@@ -21,7 +21,6 @@ from slipway.engines.duckdb.writer import write
 from slipway.errors import ConflictError
 from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import duckdb_path
-from slipway.iceberg.types import literal
 from slipway.maintenance import apply
 from slipway.maintenance.apply import Maintained, Proposal, maintain, propose_in
 from slipway.maintenance.steps import OLDER_THAN, Compact, Delete, Expire, orphans
@@ -29,6 +28,7 @@ from slipway.maintenance.survey import survey
 from slipway.records.release_records import Intent, Release
 from slipway.releases.candidates import record_of
 from slipway.releases.publication import release
+from slipway.sql_text import literal
 from slipway.storage.objects import canonical, object_store
 
 TABLE = "raw.events"

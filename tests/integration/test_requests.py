@@ -13,8 +13,8 @@ from tests.harness.proxy import Proxy, running
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.iceberg.tables import Tables, duckdb_path
-from slipway.iceberg.types import literal
 from slipway.releases.candidates import record_of
+from slipway.sql_text import literal
 
 pytestmark = pytest.mark.server
 

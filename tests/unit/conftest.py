@@ -21,8 +21,8 @@ from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment, Mode, local_catalog
 from slipway.iceberg.tables import Tables
-from slipway.iceberg.types import literal
 from slipway.names import TableName
+from slipway.sql_text import literal
 
 Row = tuple[Any, ...]
 

@@ -22,6 +22,7 @@ from slipway.inference.findings import InferredColumn, InferredFeed
 from slipway.inference.infer import infer
 from slipway.landing.feeds import feeds_of
 from slipway.names import Kind, nearest, shown, why_not
+from slipway.sql_text import literal
 from slipway.storage.objects import writing_below
 
 _LAYERS = ("raw", "curated", "quarantine")
@@ -194,7 +195,7 @@ def _models(folder: Path, feed: InferredFeed, contract: Contract) -> dict[str, s
             "feed": feed.name,
             **{f"{layer}_config": lines for layer, lines in config.items()},
             "columns": [column.name for column in feed.columns],
-            "originals": [f"_original[{_literal(one.header)}] as {one.name}" for one in feed.columns]
+            "originals": [f"_original[{literal(one.header)}] as {one.name}" for one in feed.columns]
             if by_name
             else [],
         }
@@ -367,7 +368,3 @@ def _lineage() -> Iterator[dict[str, Any]]:
 def _is_quarantined_by_name(feed: InferredFeed) -> bool:
     """Whether a header has the name of a column that quarantine has itself, so that originals go by the names of models."""
     return any(column.header.lower() in (RULE, REASON) for column in feed.columns)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

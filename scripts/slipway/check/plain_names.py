@@ -12,7 +12,7 @@ import duckdb
 from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.keys.python_code import placed_texts
 from slipway.dbt.nodes import find, table_of
-from slipway.iceberg.types import literal
+from slipway.sql_text import literal
 
 _PART = r'("(?:[^"]|"")+"|\w+)'
 _NAME = re.compile(rf"{_PART}\s*\.\s*{_PART}")

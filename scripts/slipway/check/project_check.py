@@ -38,9 +38,9 @@ from slipway.dbt.stubs import Stubs
 from slipway.dbt.volatility import volatile_node
 from slipway.engines.duckdb.constraints import check_shape
 from slipway.errors import ConfigError, ContractError, SlipwayError
-from slipway.iceberg.types import quote
 from slipway.landing.feeds import feeds_of, with_feed_problems
 from slipway.names import TableName
+from slipway.sql_text import quote
 
 _CHECKED = ("model", "seed", "snapshot", "test")
 _INCREMENT = re.compile(r"\b(rows_added|partitions_changed)\s*\(")

@@ -91,7 +91,8 @@ def _explain(found: Connection, *, exact: bool) -> None:
 
 
 def _release(found: Connection, form: str) -> None:
-    from slipway.query.examples import extensions, file_literal, quoted
+    from slipway.query.examples import extensions, file_literal
+    from slipway.sql_text import quote
 
     if form == "json":
         tables = {
@@ -105,11 +106,11 @@ def _release(found: Connection, form: str) -> None:
     output.result(f"-- release {found.release} of {found.name} for DuckDB")
     for line in (
         *extensions(found, s3=is_s3),
-        *(f"create schema if not exists {quoted(name)};" for name in schemas),
+        *(f"create schema if not exists {quote(name)};" for name in schemas),
     ):
         output.result(line)
     for name, version in found.tables.items():
-        relation = ".".join(map(quoted, name.rsplit(".", 1)))
+        relation = ".".join(map(quote, name.rsplit(".", 1)))
         output.result(
             f"create or replace view {relation} as from iceberg_scan({file_literal(version.metadata_location)});"
         )

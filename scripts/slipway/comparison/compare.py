@@ -48,10 +48,10 @@ from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, first_line
 from slipway.governance.column_lineage import Columns, columns_of_schema, lineages
 from slipway.iceberg.tables import Tables
-from slipway.iceberg.types import quote
 from slipway.names import TableName
 from slipway.records.record_files import read_dbt_manifest
 from slipway.records.run_manifest import Node, RunManifest
+from slipway.sql_text import quote
 from slipway.storage.objects import object_store
 
 Types = dict[str, str]

@@ -9,8 +9,8 @@ from typing import Any
 
 from slipway.comparison.relations import Column, Pair, is_number
 from slipway.comparison.results import Drift, Effect
-from slipway.iceberg.types import quote
 from slipway.monitors.formulas import stability_index
+from slipway.sql_text import quote
 
 _MAX_COLUMNS = 30
 _LEAST_ROWS = 50

@@ -12,7 +12,7 @@ import duckdb
 from slipway.comparison.relations import common_type, is_exact_number
 from slipway.counts import plural
 from slipway.errors import ContractError, UnavailableError, first_line
-from slipway.iceberg.types import exact, literal, quote
+from slipway.sql_text import exact, literal, quote
 
 _PARQUET = re.compile(r".*\.parquet", re.IGNORECASE | re.DOTALL)
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")

@@ -15,8 +15,8 @@ from slipway.contracts.classification import (
     described_columns,
 )
 from slipway.contracts.contract_files import look_at_all
-from slipway.iceberg.types import literal, quote
 from slipway.secrets import MASK
+from slipway.sql_text import literal, quote
 
 
 def classifications_of(

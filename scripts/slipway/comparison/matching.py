@@ -18,7 +18,7 @@ from slipway.comparison.results import (
     Side,
     TableComparison,
 )
-from slipway.iceberg.types import quote
+from slipway.sql_text import quote
 
 _MIN_ROWS = 10
 _MAX_VALUES = 100

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from slipway.comparison.policy import Tolerance
 from slipway.comparison.results import Row
-from slipway.iceberg.types import quote
+from slipway.sql_text import quote
 
 if TYPE_CHECKING:
     import duckdb

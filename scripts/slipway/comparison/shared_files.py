@@ -28,7 +28,8 @@ from slipway.engines.duckdb.scan import check_read_by_id, files_relation, whole_
 from slipway.errors import ContractError
 from slipway.iceberg.metadata_files import files_of, summary_of
 from slipway.iceberg.schema import misread, same_schema
-from slipway.iceberg.types import quote, shape
+from slipway.iceberg.types import shape
+from slipway.sql_text import quote
 
 _ORDERED = (
     ice.IntegerType,

@@ -27,6 +27,7 @@ from slipway.contracts.nested_values import NESTED, nested_sql, nested_type
 from slipway.contracts.products import plain_type
 from slipway.contracts.released_rows import ReleasedRows, excused
 from slipway.errors import ConfigError
+from slipway.sql_text import literal, quote
 
 LINEAGE: Mapping[str, str] = {
     "_source_file": "varchar",
@@ -118,12 +119,12 @@ def typed_sql(contract: Contract, relation: str, released: Sequence[ReleasedRows
     ]
     texts, types, instants = [], [], []
     for column in table.columns:
-        name = _quoted(column.name)
+        name = quote(column.name)
         texts.append(f"{name} := {_trimmed(column, files)}")
         types.append(f"{_typed(column, f'{_TEXT}.{name}', files, contract.origin)} as {name}")
         if _is_local(column):
-            instant = f"timezone({_text(str(column.options.default_timezone))}, {name})"
-            back = f"timezone({_text(str(column.options.default_timezone))}, {instant})"
+            instant = f"timezone({literal(str(column.options.default_timezone))}, {name})"
+            back = f"timezone({literal(str(column.options.default_timezone))}, {instant})"
             # a local time that the clock skips does not survive the way back
             instants += [
                 f"case when {back} = {name} then {instant} end as {name}",
@@ -131,15 +132,15 @@ def typed_sql(contract: Contract, relation: str, released: Sequence[ReleasedRows
             ]
         else:
             instants.append(name)
-    headers = [_quoted(column.header) for column in table.columns]
+    headers = [quote(column.header) for column in table.columns]
     extra = (EXTRA,) if _keeps_extra(contract) else ()
     carried = ", ".join((*LINEAGE, *extra, KEY, ORIGINAL))
     discarded = f",\n    {_discarded(discards)} as {DISCARDED}" if discards else ""
     key = " || ".join(f"coalesce(length({header}) || ':' || {header}, '~')" for header in headers)
     return f"""select
-    {_listed(_quoted(column.name) for column in table.columns)},
-    {_case([(str(number), _text(check.id)) for number, check in enumerate(checks, 1)], _NUMBER)} as {RULE},
-    {_case([(str(number), _text(check.reason)) for number, check in enumerate(checks, 1)], _NUMBER)} as {REASON},
+    {_listed(quote(column.name) for column in table.columns)},
+    {_case([(str(number), literal(check.id)) for number, check in enumerate(checks, 1)], _NUMBER)} as {RULE},
+    {_case([(str(number), literal(check.reason)) for number, check in enumerate(checks, 1)], _NUMBER)} as {REASON},
     {carried}{discarded}
 from (
     select *, {_case(branches, "", "integer")} as {_NUMBER}
@@ -181,7 +182,7 @@ def checks_of(contract: Contract) -> list[Check]:
     """The rules that each row of a feed keeps or breaks, in the order in which they are tried."""
     checks = list(_ordered(contract.tables[0]))
     if contract.settings.schema_contract.columns is Evolution.DISCARD_ROW:
-        named = ", ".join(_text(column.header) for column in contract.tables[0].columns)
+        named = ", ".join(literal(column.header) for column in contract.tables[0].columns)
         unknown = f"list_filter(json_keys({EXTRA}), lambda name: name not in ({named}))"
         checks.insert(
             0,
@@ -245,7 +246,7 @@ def _is_discarded(check: Check, mode: Evolution) -> bool:
 def _discarded(checks: Sequence[Check]) -> str:
     """The values as they landed that break rules, as JSON by rule."""
     values = ", ".join(
-        f"{_text(check.id)}, case when {check.breaks} then {ORIGINAL}[{_text(check.typed.header)}] end"
+        f"{literal(check.id)}, case when {check.breaks} then {ORIGINAL}[{literal(check.typed.header)}] end"
         for check in checks
         if check.typed
     )
@@ -261,14 +262,14 @@ def without_nulls(pairs: str) -> str:
 def kept(column: str) -> str:
     """An expression for a value of a raw table's column, or what ``_extra`` has under its name (a JSON pointer, RFC 6901)."""
     pointer = "/" + column.replace("~", "~0").replace("/", "~1")
-    return f"coalesce({_quoted(column)}, json_extract_string({EXTRA}, {_text(pointer)}))"
+    return f"coalesce({quote(column)}, json_extract_string({EXTRA}, {literal(pointer)}))"
 
 
 def _refusal(contract: Contract, check: Check) -> str:
     """An expression that ends the query, with file and line."""
     what = f"{contract.origin}: {check.reason} ({check.id}), and schemaContract has data_type: freeze: in "
     how = ". Have the producer send the file again, or set data_type: discard_row"
-    return f"error({_text(what)} || _source_file || ', line ' || _source_line || {_text(how)})::integer"
+    return f"error({literal(what)} || _source_file || ', line ' || _source_line || {literal(how)})::integer"
 
 
 def _landed(contract: Contract, relation: str) -> str:
@@ -279,10 +280,10 @@ def _landed(contract: Contract, relation: str) -> str:
     columns, keeps = contract.tables[0].columns, _keeps_extra(contract)
     items = []
     for column in columns:
-        name = _quoted(column.header)
+        name = quote(column.header)
         may_lack = keeps or column.settings.optional or column.settings.since
         items.append(f"{kept(column.header)} as {name}" if may_lack else name)
-    nothing = ", ".join(f"null::varchar as {_quoted(column.header)}" for column in columns)
+    nothing = ", ".join(f"null::varchar as {quote(column.header)}" for column in columns)
     return (
         f"(select {', '.join((*items, *LINEAGE, EXTRA))} from (select * from {relation} "
         f"union all by name select {nothing}, null::varchar as {EXTRA} where false))"
@@ -329,7 +330,7 @@ def broken_rules_sql(table: Table, relation: str, severity: Severity, origin: st
         found += list(_declared(table, relation))
     # without rules it is a query without rows that has the same columns
     parts = "\nunion all\n".join(found) or _row("", "0", "true", "", "rows", relation)
-    problem = f"'Rule ' || rule_id || ' of ' || {_text(origin)} || ' is broken: ' || found || ', and the contract says ' || expected"
+    problem = f"'Rule ' || rule_id || ' of ' || {literal(origin)} || ' is broken: ' || found || ', and the contract says ' || expected"
     return f"select rule_id, measured, unit, expected, table_rows, {problem} as problem from (\n{parts}\n)"
 
 
@@ -344,7 +345,7 @@ def _ordered(table: Table) -> Iterator[Check]:
     for column in table.columns:
         if column.logical_type in (None, "string"):
             continue
-        name, what = _quoted(column.name), _named_type(column)
+        name, what = quote(column.name), _named_type(column)
         read = _local(column) if _is_local(column) else name
         yield Check(
             _id(column, f"not_{_kind(column)}"),
@@ -374,7 +375,7 @@ def _is_local(column: Column) -> bool:
 
 
 def _local(column: Column) -> str:
-    return _quoted(f"__slipway_local_{column.name}")
+    return quote(f"__slipway_local_{column.name}")
 
 
 def _case(branches: Sequence[tuple[str, str]], value: str, kind: str = "varchar") -> str:
@@ -419,7 +420,7 @@ def _named_type(column: Column) -> str:
 
 
 def _bounds(column: Column) -> Iterator[Check]:
-    name, options = _quoted(column.name), column.options
+    name, options = quote(column.name), column.options
     shown = column.header
     if column.enum is not None:
         allowed = ", ".join(_literal(value, column) for value in column.enum)
@@ -431,7 +432,7 @@ def _bounds(column: Column) -> Iterator[Check]:
     if options.pattern is not None:
         yield Check(
             f"{column.name}_other_pattern",
-            f"not regexp_full_match({name}, {_text(options.pattern)})",
+            f"not regexp_full_match({name}, {literal(options.pattern)})",
             f"{shown} does not match {options.pattern}",
         )
     if options.min_length is not None:
@@ -482,7 +483,7 @@ def _breaks(rule: Rule, table: Table) -> str | None:
 
 
 def _bad_value(rule: Rule, column: Column) -> str:
-    name = _quoted(column.name)
+    name = quote(column.name)
     if rule.metric is Metric.INVALID:
         conditions = []
         if rule.valid_values is not None:
@@ -490,11 +491,11 @@ def _bad_value(rule: Rule, column: Column) -> str:
                 f"{name} not in ({', '.join(_literal(value, column) for value in rule.valid_values)})"
             )
         if rule.pattern is not None:
-            conditions.append(f"not regexp_full_match(cast({name} as varchar), {_text(rule.pattern)})")
+            conditions.append(f"not regexp_full_match(cast({name} as varchar), {literal(rule.pattern)})")
         return f"({' or '.join(conditions)})"
     missing = [value for value in rule.missing_values if value is not None]
     also = (
-        f" or cast({name} as varchar) in ({', '.join(_text(str(value)) for value in missing)})"
+        f" or cast({name} as varchar) in ({', '.join(literal(str(value)) for value in missing)})"
         if missing
         else ""
     )
@@ -509,17 +510,17 @@ def _files(contract: Contract) -> FileSettings:
 
 
 def _trimmed(column: Column, files: FileSettings) -> str:
-    text = _quoted(column.header)
+    text = quote(column.header)
     if column.settings.trim:
-        text = f"regexp_replace({text}, {_text(f'^{_BLANKS}|{_BLANKS}$')}, '', 'g')"
+        text = f"regexp_replace({text}, {literal(f'^{_BLANKS}|{_BLANKS}$')}, '', 'g')"
     text = f"nullif({text}, '')"
     for spelling in dict.fromkeys((*files.null_values, *column.settings.null_values)):
-        text = f"nullif({text}, {_text(spelling)})"
+        text = f"nullif({text}, {literal(spelling)})"
     return text
 
 
 def _source(column: Column) -> str:
-    return f"{_TEXT}.{_quoted(column.name)}"
+    return f"{_TEXT}.{quote(column.name)}"
 
 
 def _type_of(column: Column, origin: str) -> str:
@@ -578,9 +579,9 @@ def _number(column: Column, text: str, files: FileSettings, target: str) -> str:
     if groups:
         grouped = f"[+-]?[0-9]{{1,3}}({_class(groups)}[0-9]{{3}})+({_class(mark)}[0-9]*)?"
         whole = f"[+-]?[0-9]*({_class(mark)}[0-9]*)?"
-        plain = f"case when regexp_full_match({text}, {_text(f'{grouped}|{whole}')}) then replace({text}, {_text(groups)}, '') end"
+        plain = f"case when regexp_full_match({text}, {literal(f'{grouped}|{whole}')}) then replace({text}, {literal(groups)}, '') end"
     if mark != ".":
-        plain = f"case when not contains({plain}, '.') then replace({plain}, {_text(mark)}, '.') end"
+        plain = f"case when not contains({plain}, '.') then replace({plain}, {literal(mark)}, '.') end"
     if column.logical_type == "integer":
         return (
             f"case when regexp_full_match({plain}, '[+-]?[0-9]+([.]0*)?') "
@@ -593,26 +594,28 @@ def _number(column: Column, text: str, files: FileSettings, target: str) -> str:
             if scale != "0"
             else "[+-]?[0-9]+([.]0*)?"
         )
-        return f"case when regexp_full_match({plain}, {_text(digits)}) then try_cast({plain} as {target}) end"
+        return (
+            f"case when regexp_full_match({plain}, {literal(digits)}) then try_cast({plain} as {target}) end"
+        )
     floating = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?"
     value = f"try_cast({plain} as {target})"
-    return f"case when regexp_full_match({plain}, {_text(floating)}) and isfinite({value}) then {value} end"
+    return f"case when regexp_full_match({plain}, {literal(floating)}) and isfinite({value}) then {value} end"
 
 
 def _moment(column: Column, text: str, target: str, origin: str) -> str:
     kind, zoned = column.logical_type, column.options.timezone
     if column.options.format:
         pattern, looks = _strptime(column, origin)
-        read = f"try_strptime({text}, {_text(pattern)})"
+        read = f"try_strptime({text}, {literal(pattern)})"
         cast = read if kind == "timestamp" else f"cast({read} as {target})"
-        return f"case when regexp_full_match({text}, {_text(looks)}) then {cast} end"
+        return f"case when regexp_full_match({text}, {literal(looks)}) then {cast} end"
     if kind == "date":
-        return f"case when regexp_full_match({text}, {_text(_DATE)}) then try_cast({text} as date) end"
+        return f"case when regexp_full_match({text}, {literal(_DATE)}) then try_cast({text} as date) end"
     if kind == "time":
-        return f"case when regexp_full_match({text}, {_text(_CLOCK)}) then try_cast({text} as time) end"
+        return f"case when regexp_full_match({text}, {literal(_CLOCK)}) then try_cast({text} as time) end"
     looks = f"{_DATE}[ T]{_CLOCK}{_OFFSET if zoned else ''}"
     read = "timestamp with time zone" if zoned else "timestamp"
-    return f"case when regexp_full_match({text}, {_text(looks)}) then try_cast(replace({text}, 'T', ' ') as {read}) end"
+    return f"case when regexp_full_match({text}, {literal(looks)}) then try_cast(replace({text}, 'T', ' ') as {read}) end"
 
 
 def _strptime(column: Column, origin: str) -> tuple[str, str]:
@@ -666,13 +669,13 @@ def _declared(table: Table, relation: str) -> Iterator[str]:
 
     for column in table.columns:
         if column.required:
-            bad = f"(select count(*) from {relation} where {_quoted(column.header)} is null)"
+            bad = f"(select count(*) from {relation} where {quote(column.header)} is null)"
             yield row(f"{column.name}_missing", bad, "required: true")
         if column.unique:
             yield row(f"{column.name}_not_unique", _duplicates([column], relation), "unique: true")
         if column.enum is not None:
             allowed = ", ".join(_literal(value, column) for value in column.enum)
-            bad = f"(select count(*) from {relation} where {_quoted(column.header)} not in ({allowed}))"
+            bad = f"(select count(*) from {relation} where {quote(column.header)} not in ({allowed}))"
             yield row(f"{column.name}_not_allowed", bad, "enum")
     if table.key:
         repeated = _duplicates([table.column(name) for name in table.key], relation)
@@ -681,7 +684,7 @@ def _declared(table: Table, relation: str) -> Iterator[str]:
 
 def _duplicates(columns: Sequence[Column], relation: str) -> str:
     """Rows that repeat another one in some columns; rows without a value in one of them repeat none."""
-    names = [_quoted(column.header) for column in columns]
+    names = [quote(column.header) for column in columns]
     given = " and ".join(f"{name} is not null" for name in names)
     return f"(select coalesce(sum(n - 1), 0) from (select count(*) as n from {relation} where {given} group by {', '.join(names)}))"
 
@@ -712,7 +715,7 @@ def _row(
         found = f"case when table_rows = 0 then 'the table has no rows' else {share} end"
     measured = "100.0 * counted / nullif(table_rows, 0)" if unit == "percent" else "counted"
     return (
-        f"select {_text(rule_id)} as rule_id, measured, {_text(unit)} as unit, {_text(expected)} as expected, table_rows, {found} as found "
+        f"select {literal(rule_id)} as rule_id, measured, {literal(unit)} as unit, {literal(expected)} as expected, table_rows, {found} as found "
         f"from (select *, {measured} as measured from (select cast({value} as double) as counted, "
         f"(select count(*) from {relation}) as table_rows)) where ({holds}) is not true"
     )
@@ -743,7 +746,7 @@ def _filled(sql: str, table: Table, rule: Rule, relation: str) -> str:
     column = table.column(rule.column) if rule.column else None
     # typed rows have the names of properties, tables those of their columns
     property_ = (column.header if relation else column.name) if column else ""
-    names: Mapping[str, str] = {"object": relation, "property": _quoted(property_)}
+    names: Mapping[str, str] = {"object": relation, "property": quote(property_)}
     return re.sub(r"\$?\{(object|property)\}", lambda found: names[found[1]], sql)
 
 
@@ -763,12 +766,4 @@ def _literal(value: Any, column: Column) -> str:  # noqa: ANN401 - of the column
         if column.options.timezone or column.options.default_timezone
         else "timestamp ",
     }
-    return f"{kind.get(str(column.logical_type), '')}{_text(str(value))}"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return f"{kind.get(str(column.logical_type), '')}{literal(str(value))}"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from slipway.contracts.model import Column, Inner
 from slipway.errors import ConfigError
 from slipway.names import twins
+from slipway.sql_text import literal, quote
 
 NESTED = ("object", "array", "map")
 """Logical types that are made of other ones."""
@@ -33,8 +34,8 @@ def nested_sql(column: Column, text: str, leaf: Leaf, origin: str) -> str:
     part = _part(column)
     # a number becomes "5", a string gets "" behind it, which goes again: strings of JSON never stand next to each other
     quoted = (
-        f"regexp_replace(regexp_replace({text}, {_text(_TOKEN)}, {_text(_QUOTED)}, 'g'), "
-        f"{_text(_SURPLUS)}, {_text(_KEPT)}, 'g')"
+        f"regexp_replace(regexp_replace({text}, {literal(_TOKEN)}, {literal(_QUOTED)}, 'g'), "
+        f"{literal(_SURPLUS)}, {literal(_KEPT)}, 'g')"
     )
     parsed = f"case when json_valid({text}) then {quoted}::json end"
     holds, value = (
@@ -64,7 +65,7 @@ def _type(part: Inner, type_of: Callable[[Column], str], origin: str, where: str
     match part.logical_type:
         case "object":
             inside = (
-                f"{_quoted(one.name)} {_type(one, type_of, origin, f'{where}.{one.name}')}"
+                f"{quote(one.name)} {_type(one, type_of, origin, f'{where}.{one.name}')}"
                 for one in _properties(part, origin, where)
             )
             return f"struct({', '.join(inside)})"
@@ -110,7 +111,7 @@ def _value(part: Inner, json: str, depth: int, leaf: Leaf, origin: str, where: s
     match part.logical_type:
         case "object":
             fields = [
-                f"{_quoted(one.name)} := {_value(one, _at(json, one.header), depth, leaf, origin, f'{where}.{one.name}')}"
+                f"{quote(one.name)} := {_value(one, _at(json, one.header), depth, leaf, origin, f'{where}.{one.name}')}"
                 for one in _properties(part, origin, where)
             ]
             return f"case when json_type({json}) = 'OBJECT' then struct_pack({', '.join(fields)}) end"
@@ -195,16 +196,8 @@ def _all(values: str, name: str, holds: str) -> str:
 
 def _at(json: str, key: str) -> str:
     """The value under a key, by a JSON pointer (RFC 6901)."""
-    return f"json_extract({json}, {_text('/' + key.replace('~', '~0').replace('/', '~1'))})"
+    return f"json_extract({json}, {literal('/' + key.replace('~', '~0').replace('/', '~1'))})"
 
 
 def _pointer(key: str) -> str:
     return f"'/' || replace(replace({key}, '~', '~0'), '/', '~1')"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

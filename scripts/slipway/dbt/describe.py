@@ -16,11 +16,12 @@ from slipway.contracts.contract_files import read_contracts
 from slipway.dbt.compiled import compiled
 from slipway.dbt.nodes import DbtManifest, DbtNode, table_of
 from slipway.engines.duckdb.target import COMMENT
-from slipway.iceberg.types import duckdb_type, literal, quote
+from slipway.iceberg.types import duckdb_type
 from slipway.landing.feeds import Feed
 from slipway.names import TableName
 from slipway.releases.publication import figures
 from slipway.runs.run_inputs import RunInputs
+from slipway.sql_text import literal, quote
 
 _FIXED = (
     "table_database",

@@ -19,10 +19,10 @@ from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.engines.duckdb.writer import columns_of, write
 from slipway.errors import ConfigError, ContractError, NotFoundError, SlipwayError
 from slipway.iceberg.snapshots import WITHDRAWS
-from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
 from slipway.runs.pinned_tables import LANDING
 from slipway.secrets import one_line
+from slipway.sql_text import literal, quote
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

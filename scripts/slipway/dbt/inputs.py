@@ -25,11 +25,11 @@ from slipway.iceberg.metadata_files import entries_of, manifests_of, summary_of
 from slipway.iceberg.schema import top_level
 from slipway.iceberg.snapshots import COMBINES, WITHDRAWS, changes, content_of, withdraws
 from slipway.iceberg.tables import ancestors
-from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
 from slipway.releases.table_state import read_state
 from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.run_inputs import RunInputs
+from slipway.sql_text import literal, quote
 
 
 def inputs_of(inputs: RunInputs, manifest: DbtManifest, unique_id: str) -> dict[str, str]:

@@ -26,9 +26,9 @@ from slipway.errors import ConfigError
 from slipway.iceberg.metadata_files import entries_of, manifests_of
 from slipway.iceberg.schema import find_column
 from slipway.iceberg.snapshots import StagedTable
-from slipway.iceberg.types import quote
 from slipway.names import TableName
 from slipway.runs.run_inputs import RunInputs
+from slipway.sql_text import quote
 
 _TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 _EPOCH = dt.datetime(1970, 1, 1)

@@ -25,7 +25,6 @@ from slipway.dbt.nodes import DbtManifest, DbtNode, find, table_of
 from slipway.dbt.volatility import Volatility
 from slipway.errors import ConfigError, NotFoundError, SlipwayError
 from slipway.iceberg.schema import listed, top_level
-from slipway.iceberg.types import literal
 from slipway.landing.feeds import Feed
 from slipway.monitors import service_levels
 from slipway.monitors.column_profiles import PROFILES, ColumnProfile, Kind, keep_profiles, kind_of
@@ -38,6 +37,7 @@ from slipway.records.run_manifest import Outcome
 from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.run_inputs import RunInputs
 from slipway.runs.run_results import CarriedTests
+from slipway.sql_text import literal
 
 _KEPT = (Outcome.PUBLISHED, Outcome.STAGED, Outcome.UNCHANGED)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -20,7 +20,7 @@ from slipway.dbt.configuration import allowed_of
 from slipway.dbt.nodes import DbtNode
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.rewrite import NotCarriedError
-from slipway.iceberg.types import quote
+from slipway.sql_text import quote
 
 if TYPE_CHECKING:
     from slipway.dbt.volatility import Volatility

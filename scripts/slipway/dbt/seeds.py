@@ -18,7 +18,7 @@ import duckdb
 
 from slipway.counts import plural
 from slipway.errors import ConfigError, ContractError
-from slipway.iceberg.types import quote
+from slipway.sql_text import quote
 
 _LEADING_ZERO = re.compile(r"\s*[+-]?0\d")
 _BOOLEAN = {"true", "false", "null", ""}

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from slipway.iceberg.types import quote
 from slipway.names import TableName
+from slipway.sql_text import quote
 
 if TYPE_CHECKING:
     from slipway.engines.duckdb.scan import Views

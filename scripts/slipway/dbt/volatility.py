@@ -23,7 +23,7 @@ from slipway.dbt.keys.jinja_code import MACHINERY, arguments_of, macros_of, name
 from slipway.dbt.keys.python_code import literal as python_literal
 from slipway.dbt.keys.python_code import python_volatile
 from slipway.dbt.nodes import DbtManifest, DbtNode, find_node, has_jinja, is_python, node_of
-from slipway.iceberg.types import literal, quote
+from slipway.sql_text import literal, quote
 
 if TYPE_CHECKING:
     from slipway.engines.duckdb.scan import Views

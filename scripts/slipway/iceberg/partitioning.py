@@ -22,7 +22,7 @@ from pyiceberg.transforms import IdentityTransform
 
 from slipway.errors import ConfigError
 from slipway.iceberg.schema import find_column, listed, top_level
-from slipway.iceberg.types import quote
+from slipway.sql_text import quote
 
 _CALL = re.compile(r"^\s*(\w+)\s*\(\s*(?:(\d+)\s*,\s*)?(.+?)\s*\)\s*$")
 _BIGINT_DIGITS = (10, 18)  # decimals of so many digits are kept in 64 bits

@@ -17,8 +17,9 @@ from pyiceberg import types as ice
 from pyiceberg.schema import Schema
 
 from slipway.errors import ConfigError, ContractError
-from slipway.iceberg.types import duckdb_type, iceberg_type, parts_of, promotable, quote, same_type, unquoted
+from slipway.iceberg.types import duckdb_type, iceberg_type, parts_of, promotable, same_type
 from slipway.names import Kind, nearest, shown, twins, why_not
+from slipway.sql_text import quote, unquoted
 
 Columns = Sequence[tuple[str, DuckDBPyType]]
 

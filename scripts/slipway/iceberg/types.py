@@ -7,7 +7,6 @@ docs/reference/types.md.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,8 +14,7 @@ from duckdb.sqltypes import DuckDBPyType
 from pyiceberg import types as ice
 
 from slipway.errors import ContractError
-
-_PATTERN = re.compile(r"([\[*?])")
+from slipway.sql_text import quote
 
 _FIELD_ID = "__duckdb_field_id"  # what COPY calls a struct's own id in FIELD_IDS
 
@@ -145,27 +143,6 @@ def duckdb_type(kind: ice.IcebergType) -> str:
         case ice.MapType():
             return f"MAP({duckdb_type(kind.key_type)}, {duckdb_type(kind.value_type)})"
     return _SQL[type(kind)]
-
-
-def quote(name: str) -> str:
-    """An SQL identifier in double quotes."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """An SQL string literal in single quotes."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def unquoted(name: str) -> str:
-    """A name as it is, which may be written in double quotes."""
-    is_quoted = len(name) > 1 and name[0] == name[-1] == '"'
-    return name[1:-1].replace('""', '"') if is_quoted else name
-
-
-def exact(path: str) -> str:
-    """A path for ``read_csv`` and ``read_parquet``, which would take ``[1]``, ``*`` and ``?`` for patterns."""
-    return _PATTERN.sub(r"[\1]", path)
 
 
 def parts_of(kind: ice.IcebergType) -> Sequence[ice.NestedField]:

@@ -9,7 +9,6 @@ import duckdb
 
 from slipway.contracts.checks import text_sql, value_sql
 from slipway.contracts.model import Column, FileSettings
-from slipway.iceberg.types import literal, quote
 from slipway.inference.raw_rows import RAW
 from slipway.inference.value_types import (
     FLOAT,
@@ -31,6 +30,7 @@ from slipway.inference.value_types import (
     proves_decimal,
     proves_groups,
 )
+from slipway.sql_text import literal, quote
 
 _SOME = 1000  # values that a column is tried with first
 _PLUS = "[+].*"

@@ -16,7 +16,6 @@ import duckdb
 from slipway.contracts.checks import RESERVED
 from slipway.counts import plural
 from slipway.errors import ContractError
-from slipway.iceberg.types import exact, literal
 from slipway.inference.csv_forms import CsvForm, form_of_rows, forms_of
 from slipway.inference.findings import FILES, Guess, SetAside
 from slipway.inference.texts import SampleText, decoded, read_text
@@ -24,6 +23,7 @@ from slipway.landing.content import MalformedError
 from slipway.landing.formats import FileFormat, FileKind, Header
 from slipway.landing.sheets import rows_of, visible_sheets
 from slipway.names import Kind, nearest, twin_key, twins, why_not
+from slipway.sql_text import exact, literal
 
 _ENDS = 20  # rows at the end of a sheet that are looked at
 _STARTS = 2_000

@@ -9,10 +9,10 @@ from math import prod
 
 import duckdb
 
-from slipway.iceberg.types import quote
 from slipway.inference.findings import InferredColumn
 from slipway.inference.raw_rows import RAW
 from slipway.inference.value_types import Facts
+from slipway.sql_text import quote
 
 _MOST_COLUMNS = 3
 _CANDIDATES = 12

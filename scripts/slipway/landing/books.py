@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from slipway.contracts.checks import kept
 from slipway.contracts.model import EXTRA
 from slipway.engines.duckdb.scan import Views
-from slipway.iceberg.types import quote
+from slipway.sql_text import quote
 
 PLACE = ("_file_sha256", "_source_line")
 """The columns that tell one landed row from every other."""

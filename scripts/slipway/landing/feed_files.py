@@ -17,7 +17,6 @@ from slipway.contracts.checks import without_nulls
 from slipway.contracts.model import EXTRA, Evolution, FileMode
 from slipway.counts import plural
 from slipway.errors import ConfigError, UnavailableError, first_line
-from slipway.iceberg.types import exact, literal, quote
 from slipway.landing.area import Arrival, LandingArea
 from slipway.landing.content import (
     BLOCK,
@@ -43,6 +42,7 @@ from slipway.landing.parquet_columns import columns_of_footer, cut_nanoseconds, 
 from slipway.landing.sheets import sheet_as_csv
 from slipway.names import shown
 from slipway.records.run_manifest import LandedFile
+from slipway.sql_text import exact, literal, quote
 
 _HEADER_LIMIT = 1 << 18
 _LINE_END = re.compile(r"\r\n|\r|\n")

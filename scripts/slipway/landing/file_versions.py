@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from slipway.contracts.model import FileMode
-from slipway.iceberg.types import literal
+from slipway.sql_text import literal
 
 
 class Version(Protocol):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from slipway.iceberg.types import exact
+from slipway.sql_text import exact
 
 LONGEST = 1 << 25
 """Bytes of a record that DuckDB takes; the copy of a record may have more than the file."""

@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from slipway.counts import plural
-from slipway.iceberg.types import exact, literal
 from slipway.names import shown
+from slipway.sql_text import exact, literal
 
 _DIGITS = 38  # of a decimal in DuckDB
 _ROWS = 65_536  # that are looked at together

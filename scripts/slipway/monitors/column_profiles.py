@@ -23,9 +23,9 @@ from slipway.iceberg.commit import create_namespace, writing
 from slipway.iceberg.metadata_files import rows_of, summary_of
 from slipway.iceberg.schema import listed, top_level
 from slipway.iceberg.tables import Tables
-from slipway.iceberg.types import literal, quote
 from slipway.monitors.verdicts import DayOfValues
 from slipway.names import TableName
+from slipway.sql_text import literal, quote
 
 PROFILES = TableName("ops", "column_profiles")
 QUANTILES = 100

@@ -13,7 +13,6 @@ from pyiceberg.table import Table
 from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.snapshots import content_of, current_content
 from slipway.iceberg.tables import ancestors
-from slipway.iceberg.types import literal
 from slipway.monitors.column_profiles import (
     ColumnProfile,
     DayColumn,
@@ -23,6 +22,7 @@ from slipway.monitors.column_profiles import (
 )
 from slipway.monitors.volumes import DayOfRows, days_of_partitions
 from slipway.names import TableName
+from slipway.sql_text import literal
 
 _MOST_JUDGED = 31
 """Of more days that one run changed, the last ones are judged."""

@@ -9,6 +9,7 @@ from importlib import metadata
 
 from slipway.query.connections import Connection
 from slipway.secrets import MASK
+from slipway.sql_text import literal, quote
 
 _installed = cache(metadata.version)
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
@@ -75,12 +76,12 @@ def extensions(found: Connection, *, s3: bool) -> list[str]:
         return loaded
     options = {"type": "s3", "provider": "credential_chain"}
     if region := found.properties.get("s3.region"):
-        options["region"] = _literal(region)
+        options["region"] = literal(region)
     endpoint = found.properties.get("s3.endpoint", "")
     if endpoint and MASK not in endpoint:
         scheme, _, host = endpoint.rpartition("://")
         options |= {
-            "endpoint": _literal(host),
+            "endpoint": literal(host),
             "url_style": "'path'",
             "use_ssl": str(scheme != "http").lower(),
         }
@@ -149,21 +150,12 @@ def _lines(settings: dict[str, str] | None, otherwise: str) -> list[str]:
 
 def _relation(table: str) -> str:
     """A table's name as SQL: in quotes where it is no plain word."""
-    return ".".join(part if _PLAIN.fullmatch(part) else quoted(part) for part in table.split("."))
-
-
-def quoted(name: str) -> str:
-    """A name in quotes, as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
+    return ".".join(part if _PLAIN.fullmatch(part) else quote(part) for part in table.split("."))
 
 
 def file_literal(location: str) -> str:
     """A place as a text of SQL; a local file as its path."""
-    return _literal(location.removeprefix("file://"))
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return literal(location.removeprefix("file://"))
 
 
 def _shell(query: str) -> str:

@@ -21,13 +21,13 @@ from slipway.engines.duckdb.scan import find_damaged, whole_scan
 from slipway.environments.profiles import find_project
 from slipway.errors import NotFoundError, SlipwayError, UnavailableError, UsageError
 from slipway.iceberg.metadata_files import locations_of
-from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
 from slipway.query import sandbox
 from slipway.records.store import Records
 from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of, find_run
 from slipway.releases.published import Published
+from slipway.sql_text import literal, quote
 
 _OF_A_FILE = re.compile(
     r"\.parquet|magic|compress|zstd|snappy|thrift|protocol|corrupt|footer|page|no such file", re.IGNORECASE

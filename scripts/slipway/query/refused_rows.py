@@ -18,7 +18,6 @@ from slipway.contracts.classification import (
 from slipway.contracts.contract_files import read_contracts
 from slipway.environments.profiles import find_project
 from slipway.errors import DamagedError, NotFoundError, UsageError
-from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
 from slipway.query.queries import Column, QueryResult, moment, run_query
 from slipway.records.run_manifest import RunManifest
@@ -27,6 +26,7 @@ from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of, find_run
 from slipway.releases.published import Published
 from slipway.secrets import MASK
+from slipway.sql_text import literal, quote
 
 LAYER = "quarantine"
 _FIRST = ("rule_id", "reason", "_source_file", "_source_line", "_landed_at", "_run_id")

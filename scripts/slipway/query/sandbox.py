@@ -15,7 +15,7 @@ import duckdb
 
 from slipway.errors import UsageError
 from slipway.iceberg.tables import duckdb_path
-from slipway.iceberg.types import literal
+from slipway.sql_text import literal
 from slipway.storage.s3 import is_s3
 
 CONFIG = {"allow_unredacted_secrets": "false"}

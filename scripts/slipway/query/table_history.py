@@ -31,7 +31,7 @@ from slipway.environments.profiles import Profile, find_project
 from slipway.errors import ContractError, DamagedError, NotFoundError, UsageError, first_line
 from slipway.iceberg.metadata_files import locations_of
 from slipway.iceberg.tables import duckdb_path
-from slipway.iceberg.types import duckdb_type, promotable, quote
+from slipway.iceberg.types import duckdb_type, promotable
 from slipway.names import TableName
 from slipway.query import sandbox
 from slipway.records.release_records import Release
@@ -39,6 +39,7 @@ from slipway.records.store import Records
 from slipway.releases.cut import TableVersion
 from slipway.releases.lookup import environment_of
 from slipway.releases.published import Published
+from slipway.sql_text import quote
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from slipway.errors import NotFoundError, UsageError
-from slipway.iceberg.types import literal, quote
 from slipway.names import TableName
 from slipway.query.queries import run_query
 from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of, is_table
 from slipway.releases.published import Published
+from slipway.sql_text import literal, quote
 
 _PLACE = ("_source_file", "_source_line")
 _LINES = 20

@@ -6,13 +6,9 @@ import itertools
 
 import duckdb
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pyiceberg import types as ice
 
-from slipway.iceberg.types import duckdb_type, exact, iceberg_type, literal, promotable, quote, same_type
-
-NUMBERED = settings(derandomize=True, deadline=None, max_examples=60)
+from slipway.iceberg.types import duckdb_type, iceberg_type, promotable, same_type
 
 # DuckDB's type, Iceberg's type, and what it is read as
 PAIRS = [
@@ -102,23 +98,3 @@ def test_field_ids_do_not_make_a_type_another() -> None:
     other = ice.StructType(ice.NestedField(1, "b", ice.ListType(2, ice.IntegerType())))
     assert same_type(one, two)
     assert not same_type(one, other)
-
-
-@NUMBERED
-@given(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1))
-def test_quoted_text_comes_back_as_it_was(connection: duckdb.DuckDBPyConnection, text: str) -> None:
-    relation = connection.sql(f"select {literal(text)} as {quote(text)}")
-    assert (relation.columns, relation.fetchall()) == ([text], [(text,)])
-
-
-@pytest.mark.parametrize(
-    ("path", "pattern"),
-    [
-        ("a/b.csv", "a/b.csv"),
-        ("a[1].csv", "a[[]1].csv"),
-        ("*?.csv", "[*][?].csv"),
-        ("{a,b}.csv", "{a,b}.csv"),
-    ],
-)
-def test_a_path_is_no_pattern(path: str, pattern: str) -> None:
-    assert exact(path) == pattern

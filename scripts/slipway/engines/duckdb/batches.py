@@ -45,8 +45,9 @@ from slipway.iceberg.metadata_files import entries_of, manifests_of
 from slipway.iceberg.schema import find_column, listed
 from slipway.iceberg.snapshots import StagedTable, Staging, add_snapshot, confirm_snapshot
 from slipway.iceberg.tables import Tables
-from slipway.iceberg.types import duckdb_type, quote
+from slipway.iceberg.types import duckdb_type
 from slipway.names import TableName
+from slipway.sql_text import quote
 
 
 @dataclass(frozen=True)

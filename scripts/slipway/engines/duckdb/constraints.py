@@ -16,7 +16,7 @@ from slipway.counts import plural
 from slipway.engines.duckdb.metrics import WrittenFile, null_count
 from slipway.errors import ConfigError, ContractError, first_line
 from slipway.iceberg.metadata_files import summary_of
-from slipway.iceberg.types import quote
+from slipway.sql_text import quote
 
 HELD = "slipway.constraints"
 

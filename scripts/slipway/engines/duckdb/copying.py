@@ -35,7 +35,7 @@ from slipway.errors import DamagedError, SlipwayError
 from slipway.iceberg.file_io import sizes
 from slipway.iceberg.schema import field_ids, parquet_schema
 from slipway.iceberg.tables import uri
-from slipway.iceberg.types import exact, literal, quote
+from slipway.sql_text import exact, literal, quote
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]")
 _COLUMN, _PART = "__slipway_column_", "__slipway_part_"  # as no column is called: ORDER BY finds these first

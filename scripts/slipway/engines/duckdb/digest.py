@@ -21,7 +21,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from slipway.engines.duckdb import engine
 from slipway.iceberg.metadata_files import summary_of
-from slipway.iceberg.types import quote
+from slipway.sql_text import quote
 
 DIGEST = "slipway.digest"
 """Key in a snapshot's summary: the digest of the table's rows."""

@@ -28,8 +28,8 @@ from duckdb import StatementType
 
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, UnavailableError, first_line
-from slipway.iceberg.types import literal
 from slipway.processes import OwnFolder, is_alive, remove_left_over
+from slipway.sql_text import literal
 from slipway.storage.s3 import Keys, S3Access, is_s3, s3_access
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.errors import ConfigError
-from slipway.iceberg.types import literal, quote, unquoted
+from slipway.sql_text import literal, quote, unquoted
 
 DEST, SOURCE = "DBT_INTERNAL_DEST", "DBT_INTERNAL_SOURCE"
 

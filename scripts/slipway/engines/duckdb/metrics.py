@@ -31,7 +31,8 @@ from pyiceberg.typedef import Record
 from slipway.errors import ContractError
 from slipway.iceberg.partitioning import PartitionColumn
 from slipway.iceberg.schema import parquet_schema
-from slipway.iceberg.types import exact, literal, parts_of, quote
+from slipway.iceberg.types import parts_of
+from slipway.sql_text import exact, literal, quote
 
 BOUND_LENGTH = 64
 _STATS_CUT = 256  # DuckDB cuts the text of a statistic here, without saying so

@@ -24,7 +24,7 @@ from slipway.engines.duckdb.scan import (
 from slipway.errors import ConfigError, first_line
 from slipway.iceberg import schema
 from slipway.iceberg.metadata_files import files_of, summary_of
-from slipway.iceberg.types import quote
+from slipway.sql_text import quote
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,9 @@ from slipway.iceberg.metadata_files import (
 from slipway.iceberg.schema import parquet_schema, same_schema
 from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import duckdb_path
-from slipway.iceberg.types import duckdb_type, exact, literal, quote
+from slipway.iceberg.types import duckdb_type
 from slipway.names import TableName
+from slipway.sql_text import exact, literal, quote
 
 FILE = "__slipway_file"
 """The column of ``files_relation`` that names a row's file."""

@@ -32,7 +32,8 @@ from slipway.errors import ConfigError
 from slipway.iceberg.partitioning import PartitionColumn
 from slipway.iceberg.schema import find_column, top_level
 from slipway.iceberg.tables import duckdb_path
-from slipway.iceberg.types import duckdb_type, quote
+from slipway.iceberg.types import duckdb_type
+from slipway.sql_text import quote
 
 
 class Merge:

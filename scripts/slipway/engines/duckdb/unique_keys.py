@@ -22,7 +22,7 @@ from slipway.engines.duckdb.merge_clauses import DEST
 from slipway.engines.duckdb.scan import readable_files
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg.schema import find_column
-from slipway.iceberg.types import quote
+from slipway.sql_text import quote
 
 _FEW = 500  # up to so many distinct key values manifests are pruned by value, above by range
 _TIMED = (ice.TimestampType, ice.TimestamptzType)
