@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from slipway.contracts.checks import typed_sql
+from slipway.contracts.typed_rows import typed_sql
 from slipway.inference.contract_of import contract_of
 from slipway.inference.findings import InferredFeed
 from slipway.inference.infer import infer

@@ -11,9 +11,10 @@ from typing import Any
 
 from slipway.adoption.adopt import PROFILES, PROJECT, Action, Step, described, write
 from slipway.adoption.generated import feed_models
-from slipway.contracts.checks import KEY, LINEAGE, REASON, RULE, type_sql
 from slipway.contracts.contract_files import FOLDER, first_error, look_at_all
 from slipway.contracts.model import Contract
+from slipway.contracts.typed_rows import KEY, LINEAGE, REASON, RULE
+from slipway.contracts.typed_values import type_sql
 from slipway.contracts.yaml_text import dumped
 from slipway.environments.profiles import ADAPTER
 from slipway.errors import UsageError
@@ -291,7 +292,10 @@ def _raw_yaml(feed: InferredFeed) -> dict[str, Any]:
 
 def _curated_yaml(feed: InferredFeed, contract: Contract) -> dict[str, Any]:
     table = contract.tables[0]
-    types = {column.name: type_sql(table.column(column.name)).replace(", ", ",") for column in feed.columns}
+    types = {
+        column.name: type_sql(table.column(column.name), contract.origin).replace(", ", ",")
+        for column in feed.columns
+    }
     curated: dict[str, Any] = {
         "name": f"curated_{feed.name}",
         "description": f"Records of {feed.name}, typed as the contract says, that keep all its rules. One row per record of a file.",

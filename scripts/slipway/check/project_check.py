@@ -26,9 +26,9 @@ from slipway.check.places import (
 )
 from slipway.check.plain_names import Named, PlainNames
 from slipway.check.unit_tests import unknown_columns
-from slipway.contracts.checks import LINEAGE
 from slipway.contracts.contract_files import FOLDER, look_at_all
 from slipway.contracts.model import EXTRA
+from slipway.contracts.typed_rows import LINEAGE
 from slipway.dbt.code_only import CodeOnly, code_only
 from slipway.dbt.configuration import check_functions, check_names, contract_of, problems
 from slipway.dbt.nodes import DbtNode, is_python, table_of

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from slipway.contracts.checks import quarantined_sql
 from slipway.contracts.model import Contract
 from slipway.contracts.released_rows import ReleasedRows
+from slipway.contracts.typed_rows import quarantined_sql
 from slipway.errors import ConfigError
 
 AS_OF = "as_of"

@@ -10,7 +10,7 @@ import duckdb
 from dbt.events.types import JinjaLogInfo
 from dbt_common.events.functions import fire_event
 
-from slipway.contracts.checks import LINEAGE
+from slipway.contracts.typed_rows import LINEAGE
 from slipway.counts import plural
 from slipway.dbt.command import flag, is_partial
 from slipway.dbt.inputs import has_withdrawn

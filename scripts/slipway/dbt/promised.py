@@ -10,14 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from slipway.contracts.checks import (
-    broken_rules_sql,
-    checks_of,
-    limits_of,
-    quarantined_sql,
-    type_sql,
-    typed_sql,
-)
 from slipway.contracts.contract_files import Reading, first_error, look_at_all, read_contracts
 from slipway.contracts.model import Contract, Severity
 from slipway.contracts.nested_values import NESTED
@@ -25,6 +17,10 @@ from slipway.contracts.problems import nearest
 from slipway.contracts.products import ModelColumn, PromisedModel, differences, is_product, plain_type
 from slipway.contracts.quarantine_retention import AS_OF, Retention, retention_of
 from slipway.contracts.released_rows import check_released, read_released
+from slipway.contracts.row_checks import checks_of, limits_of
+from slipway.contracts.table_rules import broken_rules_sql
+from slipway.contracts.typed_rows import quarantined_sql, typed_sql
+from slipway.contracts.typed_values import type_sql
 from slipway.dbt.readers import tables_read
 from slipway.errors import ConfigError, NotFoundError, UsageError
 from slipway.landing.feeds import Feed
@@ -120,7 +116,7 @@ def typed_otherwise(contracts: Sequence[Contract], manifest: Any) -> Iterator[Ot
                         yield Otherwise(feeds[name], f"{here} {said}, or a query that makes it", fails=True)
                     continue
                 # a type of several parts has many spellings; a build compares it with the enforced contract of the model
-                wanted = "" if given.logical_type in NESTED else type_sql(given)
+                wanted = "" if given.logical_type in NESTED else type_sql(given, feeds[name].origin)
                 if wanted and column.data_type and plain_type(column.data_type) != plain_type(wanted):
                     said = f"has the data_type {column.data_type}, and this contract makes it {wanted}: write data_type: {wanted}"
                     yield Otherwise(feeds[name], f"{here} {said}", fails=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from slipway.contracts.checks import text_sql, value_sql
 from slipway.contracts.model import Column, FileSettings
+from slipway.contracts.typed_values import text_sql, value_sql
 from slipway.inference.raw_rows import RAW
 from slipway.inference.value_types import (
     FLOAT,
@@ -135,7 +135,7 @@ def _moments(
     candidates = possible_moments(some, candidates)
     if not candidates:
         return []
-    query = ", ".join(f"count({value_sql(column_of('', one), 'value', _FILES)})" for one in candidates)
+    query = ", ".join(f"count({value_sql(column_of('', one), 'value', _FILES, 'raw')})" for one in candidates)
     total, *counts = _one(connection, f"select count(*), {query} {typed}")
     return [one for one, count in zip(candidates, counts, strict=True) if count == total]
 
@@ -148,7 +148,7 @@ def _nearly(
     if not candidates:
         return None
     query = ", ".join(
-        f"sum(times) filter ({value_sql(column_of('', one), 'value', _FILES)} is not null)"
+        f"sum(times) filter ({value_sql(column_of('', one), 'value', _FILES, 'raw')} is not null)"
         for one in candidates
     )
     total, *found = (int(one or 0) for one in _one(connection, f"select sum(times), {query} {typed}"))

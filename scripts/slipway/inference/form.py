@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from slipway.contracts.checks import RESERVED
+from slipway.contracts.typed_rows import RESERVED
 from slipway.counts import plural
 from slipway.errors import ContractError
 from slipway.inference.csv_forms import CsvForm, form_of_rows, forms_of

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import duckdb
 
-from slipway.contracts.checks import typed_sql
 from slipway.contracts.model import Contract
+from slipway.contracts.typed_rows import typed_sql
 from slipway.counts import plural
 from slipway.errors import ContractError
 from slipway.inference.classified import classified

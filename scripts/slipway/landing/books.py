@@ -12,8 +12,8 @@ from typing import Literal
 
 from pyiceberg.table import Table
 
-from slipway.contracts.checks import kept
 from slipway.contracts.model import EXTRA
+from slipway.contracts.typed_rows import kept
 from slipway.engines.duckdb.scan import Views
 from slipway.sql_text import quote
 

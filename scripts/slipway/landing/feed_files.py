@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from slipway.contracts.checks import without_nulls
 from slipway.contracts.model import EXTRA, Evolution, FileMode
+from slipway.contracts.typed_rows import without_nulls
 from slipway.counts import plural
 from slipway.errors import ConfigError, UnavailableError, first_line
 from slipway.landing.area import Arrival, LandingArea

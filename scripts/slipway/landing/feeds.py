@@ -9,11 +9,12 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
-from slipway.contracts.checks import LINEAGE, checks_of
 from slipway.contracts.contract_files import Reading, read_contracts
 from slipway.contracts.model import EXTRA, Contract, Evolution, FileMode, FileSettings, OnRejected
 from slipway.contracts.problems import Problem
 from slipway.contracts.problems import nearest as closest
+from slipway.contracts.row_checks import checks_of
+from slipway.contracts.typed_rows import LINEAGE
 from slipway.errors import ConfigError
 from slipway.landing.formats import FileFormat, FileKind, Header
 from slipway.names import Kind, nearest, shown, twins, why_not

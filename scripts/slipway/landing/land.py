@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 import duckdb
 
-from slipway.contracts.checks import UNKNOWN
 from slipway.contracts.model import EXTRA, Evolution, FileMode, OnRejected
+from slipway.contracts.row_checks import UNKNOWN
 from slipway.errors import ConflictError, UnavailableError
 from slipway.iceberg.tables import Tables
 from slipway.landing import file_versions

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slipway.contracts.checks import LINEAGE
 from slipway.contracts.model import EXTRA, Contract
+from slipway.contracts.typed_rows import LINEAGE
 from slipway.governance.column_lineage import TableLineage, lineages
 from slipway.landing.feeds import feeds_of
 from slipway.site.tables_shown import LANDING, TableShown

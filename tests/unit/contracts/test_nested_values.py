@@ -13,9 +13,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.contracts.checks import quarantined_sql, typed_sql
 from slipway.contracts.contract_files import read_contract
 from slipway.contracts.model import Contract
+from slipway.contracts.typed_rows import quarantined_sql, typed_sql
 from slipway.errors import ConfigError
 
 INTEGER = {"logicalType": "integer", "logicalTypeOptions": {"format": "i64"}}

@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 from tests.harness.feed_versions import TYPES, VERSIONS, Sent, Version, contract
 from tests.harness.landing_area import Area
 
-from slipway.contracts.checks import UNKNOWN, quarantined_sql, typed_sql
 from slipway.contracts.contract_files import read_contract
 from slipway.contracts.model import EXTRA, Contract
+from slipway.contracts.row_checks import UNKNOWN
+from slipway.contracts.typed_rows import quarantined_sql, typed_sql
 from slipway.errors import ConfigError
 from slipway.landing.books import rows_query, with_extra
 from slipway.landing.feeds import Feed
