@@ -44,7 +44,7 @@ def wrong(found: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (link["kind"], link["state"], link["note"])
         for link in found["links"]
-        if link["state"] not in ("verified", "not recorded")
+        if link["state"] not in ("verified", "superseded", "not recorded")
     ]
 
 
@@ -387,6 +387,41 @@ def test_a_version_that_was_replaced_is_not_called_verified(built: Workshop) -> 
             "missing",
             "checksums of 2 files; 1 earlier version was replaced and cannot be checked: parcels/day-2.csv",
         ),
+    ]
+
+
+def about_files(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """State and note of each link about landed files."""
+    return [(link["state"], link["note"]) for link in found["links"] if link["kind"] == "landed files"]
+
+
+def test_a_version_that_the_feed_declares_replaced_is_superseded(
+    new_workshop: Callable[[Path], Workshop], tmp_path: Path
+) -> None:
+    shop = new_workshop(tmp_path)
+    shop.commit()
+    shop.run()
+    shop.land("day-2.csv", DAY_3)
+    shop.run()  # the rows of both versions are read
+    assert [state for state, _ in about_files(verified(shop, "--content", code=1))] == ["missing"]
+    declared = "    format: csv\n    customProperties: [{property: fileMode, value: replace}]"
+    shop.edit("contracts/parcels.odcs.yaml", "    format: csv", declared)
+    shop.commit()
+    shop.run("--full-refresh", "--select", "parcels_raw+", "--exclude", "parcels_raw")
+    gone = "1 earlier version, as fileMode replace declares; no row that models read is from it: parcels/day-2.csv"
+    now = verified(shop, "--content")
+    assert about_files(now) == [("verified", "checksums of 2 files"), ("superseded", gone)]
+    said = shop.answer("verify", "--content")
+    assert "1 link is superseded: nothing here rests on it." in said
+    # the release before rests on it, whatever is declared by now
+    earlier = verified(shop, str(now["release"] - 1), code=1)
+    assert [state for state, _ in about_files(earlier)] == ["missing"]
+    # the version that is current is lost: nothing declares that
+    path = shop.landing / "parcels" / "day-2.csv"
+    path.unlink()
+    assert about_files(verified(shop, code=1)) == [
+        ("missing", "not in the landing area any more: parcels/day-2.csv"),
+        ("superseded", gone),
     ]
 
 

@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Verify what is signed of a release, and everything that it comes from; the last release by default.
 
-    Each link of the chain is verified, not recorded, missing or broken: catalog, signature, release record, approvals, evidence, tables, data files, runs,
+    Each link of the chain is verified, superseded, not recorded, missing or broken: catalog, signature, release record, approvals, evidence, tables, data files, runs,
     tests, commit, lock file, inputs and landed files. Exits with 1 if one
     is missing or broken. With TABLE (layer.table): only that table of the
     last release. Whose signatures count is said in keys.yml.

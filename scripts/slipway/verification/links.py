@@ -12,9 +12,14 @@ _NAMED = 3
 
 
 class State(StrEnum):
-    """What was found of a link: it holds, nothing was recorded that it could hold, it cannot be shown, or it does not hold."""
+    """What was found of a link.
+
+    It holds; what it would be compared with is gone by a declared rule, and nothing rests on it; nothing was recorded that it could hold; it cannot be shown; or it
+    does not hold.
+    """
 
     VERIFIED = "verified"
+    SUPERSEDED = "superseded"
     NOT_RECORDED = "not recorded"
     MISSING = "missing"
     BROKEN = "broken"
@@ -82,7 +87,7 @@ class Verification:
 
     @property
     def is_verified(self) -> bool:
-        """Whether every link holds of which something was recorded; a chain without links is none."""
+        """Whether every link holds of which something was recorded and on which something rests; a chain without links is none."""
         return bool(self.links) and not any(link.is_wrong for link in self.links)
 
     @property
@@ -95,8 +100,12 @@ class Verification:
         if self.is_verified:
             without = sorted({link.kind for link in self.links if link.state is State.NOT_RECORDED})
             none = f"; no {' and no '.join(without)} was recorded" if without else ""
+            past = states.count(State.SUPERSEDED)
+            gone = (
+                f"; {plural(past, 'link', 'are', 'is')} superseded: nothing here rests on it" if past else ""
+            )
             how = "" if self.content else "; --content reads files and rows, too"
-            return f"{what} is verified: {plural(states.count(State.VERIFIED), 'link')}{none}{how}."
+            return f"{what} is verified: {plural(states.count(State.VERIFIED), 'link')}{none}{gone}{how}."
         missing, broken = states.count(State.MISSING), states.count(State.BROKEN)
         counts = [f"{count} {word}" for count, word in ((broken, "broken"), (missing, "missing")) if count]
         return (

@@ -35,6 +35,11 @@ class SignedRuns:
     ) -> None:
         self._records, self._project = records, project
         self._signed, self._findings = signed, findings
+        self._commits: dict[str, str] = {}
+
+    def commit(self, run_id: str | None) -> str | None:
+        """The commit that a run was made from, once the run was looked at; None where that is not known for certain."""
+        return self._commits.get(run_id or "")
 
     def verify(self, run_id: str) -> None:
         """The run that made a table: its records, its tests and its code."""
@@ -130,6 +135,7 @@ class SignedRuns:
             self._findings.add(Kind.COMMIT, name, State.MISSING, why)
         else:
             self._findings.add(Kind.COMMIT, name, State.VERIFIED)
+            self._commits[manifest.run_id] = code.commit
         self._lock(name, code.commit, manifest.versions.lock_sha256)
 
     def _lock(self, name: str, commit: str | None, recorded: str | None) -> None:

@@ -131,6 +131,7 @@ class Walk:
             self.findings.add(Kind.TABLE, f"release {release.number}", State.MISSING, "it shows no table")
         for name in tables:
             self._table(release, name)
+        self._landed.verify()
 
     def _catalog(self, release: Release, name: str) -> None:
         """Whether the catalog shows what the last release published."""
@@ -187,13 +188,19 @@ class Walk:
 
     def _inputs(self, release: Release, name: str, table: Table) -> None:
         """What a table was made from, each in the release that showed it in that state."""
-        inputs = read_state(table).inputs
+        state, run_id = read_state(table), release.tables[name].run_id or ""
+        run_commit = self._runs.commit(run_id)
+        made_by = {None if one.dirty else one.commit for one in state.made_by}
+        if (state.definition.run_id or "") <= run_id:  # else a later run has made the same rows anew
+            made_by.add(run_commit)
+        inputs = state.inputs
         feeds = [one.removeprefix(LANDING) for one in inputs if one.startswith(LANDING)]
         if feeds:
-            self._landed.verify(name, table, feeds)
+            self._landed.holds(name, table, feeds, run_commit)
         for other, version in sorted(inputs.items()):
             if other.startswith(LANDING):
                 continue
+            self._landed.read_by(other, version, made_by)
             shows = self._release_with(release, other, version)
             if shows is None:
                 why = f"{name} was made from version {version} of it, which no release shows"
