@@ -46,7 +46,7 @@ from slipway.monitors.volumes import days_of_snapshots
 from slipway.promotion import build_again, promote
 from slipway.promotion.planning import Proposal, keep, planned, propose
 from slipway.promotion.promote import carry_out
-from slipway.records.code_comparisons import keep_comparison, newest_comparison
+from slipway.records.code_comparisons import comparisons_of, keep_comparison
 from slipway.records.promotion_records import CodeComparison
 from slipway.records.release_records import Hold, Release
 from slipway.records.run_manifest import Code, RunManifest
@@ -172,7 +172,7 @@ def test_a_time_without_a_time_zone_is_refused(stand: Stand) -> None:
         "canary": (
             "staging/**/comparisons/**/c.json",
             "made_at",
-            lambda: newest_comparison(staging, "c0ffee"),
+            lambda: comparisons_of(staging, "c0ffee"),
         ),
         "run": ("staging/**/run_manifest.json", "started_at", lambda: staging.manifest(proposal.goal.run_id)),
         "release": ("staging/**/releases/000001.json", "published_at", staging.releases),

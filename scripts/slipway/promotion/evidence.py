@@ -5,9 +5,10 @@ A rule that cannot be evaluated is not met, and says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from slipway.counts import plural
 from slipway.environments.environment import Mode
@@ -33,7 +34,7 @@ class Facts:
         vouched: ``layer.table`` of what is moved, to the run that vouches for it; None where no run does.
         unknown: why manifests of runs are not known, by run id.
         off_branch: why a commit is not on the branch that is demanded; empty when it is.
-        compared: the newest canary of each commit that has one.
+        compared: the canary of each commit that has one, as ``best_comparison`` chooses it.
         contracts: why contracts do not keep their promises since the last promotion, a sentence each; None where it is
             not asked for.
         unsigned: why no signature that counts stands for the record of the release; empty when one does.
@@ -166,6 +167,12 @@ def _comparison(
         return run.code.unknown
     if (found := compared.get(commit)) is None:
         return f"no canary of commit {commit[:12]} is recorded: slipway canary --record makes one"
+    return _why_not_valid(found, span, now)
+
+
+def _why_not_valid(found: CodeComparison, span: timedelta, now: datetime) -> str:
+    """Why a canary does not meet ``comparison_max_age``; empty when it does."""
+    commit = found.commit
     when = f"the last canary of commit {commit[:12]} was made at {found.made_at:%Y-%m-%d %H:%M} UTC"
     if found.base == commit[:12]:
         return f"{when}, and compared it with itself"
@@ -175,6 +182,31 @@ def _comparison(
     if found.made_at > now + AHEAD:
         return f"{when}, by a clock that was wrong"
     return f"{when}, which is longer ago than {described_age(span)}" if now - found.made_at > span else ""
+
+
+def best_comparison(
+    known: Iterable[CodeComparison], require: Require, now: datetime
+) -> CodeComparison | None:
+    """The canary of a commit that counts as evidence: the newest that meets all that is demanded of one, or else the newest.
+
+    A newer canary takes the place of earlier ones if it did not pass, or compared with another commit: what it found is not undone by what was known before.
+
+    Args:
+        known: canaries of one commit, in any order.
+        require: the rules.
+        now: an aware datetime.
+    """
+    ordered = sorted(known, key=lambda one: one.made_at, reverse=True)
+    if not ordered:
+        return None
+    same = takewhile(lambda one: one.passed and one.base == ordered[0].base, ordered)
+    return next((one for one in same if not _why_not_enough(one, require, now)), ordered[0])
+
+
+def _why_not_enough(canary: CodeComparison, require: Require, now: datetime) -> str:
+    span = require.comparison_max_age
+    why = _why_not_valid(canary, span, now) if span is not None else ""
+    return why or _covers_too_little(canary, require.comparison_min_percent)
 
 
 def _covering(facts: Facts, least: float) -> Finding:

@@ -18,7 +18,9 @@ from slipway.contracts.contract_changes import compare_all
 from slipway.contracts.contract_files import FOLDER, Reading, is_contract, look_at_content
 from slipway.errors import DamagedError, NotFoundError, SlipwayError
 from slipway.promotion.demands import Classified
-from slipway.records.code_comparisons import newest_comparison
+from slipway.promotion.evidence import best_comparison
+from slipway.promotion.promotion_policy import Require
+from slipway.records.code_comparisons import comparisons_of
 from slipway.records.promotion_records import CodeComparison
 from slipway.records.record_files import REPAIRED
 from slipway.records.release_records import Release, ReleasedTable
@@ -58,17 +60,17 @@ class Gathered:
         except SlipwayError as error:
             return f"whether it is on {branch} is not known: {error.what}"
 
-    def compared(self, *records: Records) -> dict[str, CodeComparison]:
-        """The newest canary of each commit of the runs that is recorded in one of several environments.
+    def compared(self, require: Require, now: datetime, *records: Records) -> dict[str, CodeComparison]:
+        """The canary of each commit of the runs that counts as evidence, of those that are recorded in several environments.
 
         Raises:
             DamagedError: a record of one cannot be read.
         """
         found: dict[str, CodeComparison] = {}
         for commit in {run.code.commit for run in self.runs.values() if run.code.commit}:
-            known = [one for each in records if (one := newest_comparison(each, commit))]
-            if known:
-                found[commit] = max(known, key=lambda one: one.made_at)
+            known = [one for each in records for one in comparisons_of(each, commit)]
+            if chosen := best_comparison(known, require, now):
+                found[commit] = chosen
         return found
 
     def classified(self, goal: Release, tables: Mapping[str, Schema]) -> Classified | None:

@@ -61,7 +61,7 @@ class Proposal:
         retires: tables that the target's catalog is not to name any more, to their metadata files.
         gathered: the runs that vouch for them.
         facts: what the evidence is judged by; None where nothing is moved.
-        compared: the newest canary of each commit that has one.
+        compared: the canary of each commit that counts as evidence.
         require: the evidence that the policy demands.
         plan_max_age: how old the plan may be when it is approved or carried out; None for any age.
         healed: publications of dead processes that were recorded, finished or undone first, a line each.
@@ -264,8 +264,8 @@ class _Planning:
             tables=tables,
         )
         gathered = gather(self.project, self.published.records, goal, list(sources), list(map(str, retires)))
-        compared = self._compared(gathered)
         moment = datetime.now(UTC)
+        compared = self._compared(gathered, moment)
         facts = self._facts(gathered, compared, goal, rests, releases, moment) if tables else None
         plan = PromotionPlan(
             plan_id=new_run_id(moment),
@@ -336,14 +336,14 @@ class _Planning:
         check_people(found, trust_of(self.target).holders, self.target.name, FILE)
         return found
 
-    def _compared(self, gathered: Gathered) -> dict[str, CodeComparison]:
+    def _compared(self, gathered: Gathered, moment: datetime) -> dict[str, CodeComparison]:
         """Canaries of the commits of the runs; a record that is damaged keeps only those from promoting who ask for one.
 
         Raises:
             DamagedError: a record of one cannot be read, and the policy asks for it.
         """
         try:
-            return gathered.compared(self.published.records, self.records)
+            return gathered.compared(self.rules.require, moment, self.published.records, self.records)
         except DamagedError:
             if self.rules.require.asks_for_comparison:
                 raise

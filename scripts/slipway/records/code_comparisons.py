@@ -16,11 +16,11 @@ def keep_comparison(records: Records, comparison: CodeComparison) -> None:
     records.store.create(key, comparison.model_dump_json(indent=1).encode())
 
 
-def newest_comparison(records: Records, commit: str) -> CodeComparison | None:
-    """The newest comparison of a commit, whatever its verdict is; None where there is none.
+def comparisons_of(records: Records, commit: str) -> list[CodeComparison]:
+    """The comparisons of a commit, whatever their verdicts are, oldest first.
 
     Raises:
-        DamagedError: it cannot be read.
+        DamagedError: one cannot be read.
     """
     keys = sorted(item.key for item in records.store.entries(f"{COMPARISONS}/{commit}"))
-    return read_record(records.store, CodeComparison, keys[-1], commit=commit) if keys else None
+    return [read_record(records.store, CodeComparison, key, commit=commit) for key in keys]

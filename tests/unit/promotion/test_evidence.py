@@ -9,7 +9,7 @@ import pytest
 from tests.harness.records import COMMIT, NO_COMMIT, NOW, manifest, node
 
 from slipway.environments.environment import Mode
-from slipway.promotion.evidence import Facts, evaluate
+from slipway.promotion.evidence import Facts, best_comparison, evaluate
 from slipway.promotion.promotion_policy import Require
 from slipway.records.promotion_records import CodeComparison, ComparedRows, Finding
 from slipway.records.run_manifest import Conservation, Freshness, NotCounted, Status, TestResult, Tests
@@ -314,6 +314,47 @@ def test_a_plan_shows_how_much_was_compared() -> None:
         found = findings(require, {"compared": {COMMIT.commit: part}})["comparison_min_percent"]
         assert found.met is met
         assert "compared 5 percent of the rows of a.b (50 of 1,000)" in found.why
+
+
+@pytest.mark.parametrize(
+    ("later", "counts"),
+    [
+        pytest.param(
+            {"covers": "sample 1%", "compared": {"a.b": ComparedRows(rows=1, of=1_000)}},
+            "whole",
+            id="smaller",
+        ),
+        pytest.param({}, "later", id="as-good"),
+        pytest.param({"passed": False, "verdicts": {"a.b": "different"}}, "later", id="failed"),
+        pytest.param({"base": "c0ffee"}, "later", id="other-base"),
+        pytest.param({"made_at": NOW + timedelta(days=1)}, "whole", id="by-a-wrong-clock"),
+    ],
+)
+def test_the_newest_canary_that_meets_the_policy_counts(later: dict[str, Any], counts: str) -> None:
+    require = Require.model_validate({"comparison_max_age": "2d", "comparison_min_percent": 20})
+    whole = canary(comparison_id="whole", made_at=NOW - timedelta(hours=2))
+    newer = canary(**{"comparison_id": "later", "made_at": NOW - timedelta(hours=1), **later})
+    for known in ((whole, newer), (newer, whole)):
+        found = best_comparison(known, require, NOW)
+        assert found is not None
+        assert found.comparison_id == counts
+    assert best_comparison((), require, NOW) is None
+    # one that is too old is no evidence either: then the newest says why
+    old = whole.model_copy(update={"made_at": NOW - timedelta(days=3)})
+    assert best_comparison((old, newer), require, NOW) == newer
+
+
+def test_a_failure_hides_all_that_was_compared_before() -> None:
+    require = Require.model_validate({"comparison_max_age": "2d"})
+    passed, failed, small = (
+        canary(comparison_id=name, made_at=NOW - timedelta(hours=hours), **given)
+        for name, hours, given in (
+            ("passed", 3, {}),
+            ("failed", 2, {"passed": False}),
+            ("small", 1, {"compared": {"a.b": ComparedRows(rows=1, of=1_000)}}),
+        )
+    )
+    assert best_comparison((passed, failed, small), require, NOW) == small
 
 
 def test_without_a_manifest_nothing_is_met() -> None:
