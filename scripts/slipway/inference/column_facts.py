@@ -9,27 +9,28 @@ import duckdb
 
 from slipway.contracts.model import Column, FileSettings
 from slipway.contracts.typed_values import text_sql, value_sql
-from slipway.inference.raw_rows import RAW
-from slipway.inference.value_types import (
-    FLOAT,
-    INTEGER,
-    LEADING_ZERO,
+from slipway.inference.moment_forms import (
     LIKE_DAY,
-    LIKE_NUMBER,
     MOMENTS,
-    NULLS,
     SHORT_YEARS,
-    STYLES,
-    WITH_EXPONENT,
-    Facts,
     Moment,
     is_one_order,
     likely_moments,
-    looks,
     possible_moments,
+)
+from slipway.inference.number_forms import (
+    FLOAT,
+    INTEGER,
+    LEADING_ZERO,
+    LIKE_NUMBER,
+    STYLES,
+    WITH_EXPONENT,
+    number_pattern,
     proves_decimal,
     proves_groups,
 )
+from slipway.inference.raw_rows import RAW
+from slipway.inference.value_types import NULLS, Facts
 from slipway.sql_text import literal, quote
 
 _SOME = 1000  # values that a column is tried with first
@@ -45,7 +46,7 @@ _PATTERNS = tuple(
             FLOAT,
             WITH_EXPONENT,
             _PLUS,
-            *map(looks, STYLES),
+            *map(number_pattern, STYLES),
             *(proves_decimal(mark) for mark in ".,"),
             *(proves_groups(style) for style in STYLES if style.groups),
         )

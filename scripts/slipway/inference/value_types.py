@@ -9,122 +9,41 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from slipway.counts import plural
+from slipway.inference.moment_forms import EIGHT_DIGITS, LIKE_DAY, Moment, orders_of
+from slipway.inference.number_forms import (
+    FLOAT,
+    INTEGER,
+    LEADING_ZERO,
+    LIKE_NUMBER,
+    STYLES,
+    WITH_EXPONENT,
+    Marks,
+    number_pattern,
+    proves_decimal,
+    proves_groups,
+)
 
 _MOST_DIGITS = 18  # of a 64-bit integer, and of the decimals that DuckDB computes with fastest
 _MOST_SCALE = 18
 _CODES = frozenset(
     [
-        "zip",
-        "zipcode",
-        "plz",
-        "postal",
-        "postcode",
-        "postleitzahl",
-        "code",
-        "phone",
-        "telephone",
-        "tel",
-        "telefon",
-        "mobile",
-        "fax",
-        "iban",
-        "bic",
-        "account",
-        "konto",
-        "kontonummer",
-        "ean",
-        "isbn",
-        "issn",
-        "upc",
-        "gtin",
-        "sku",
-        "ssn",
-        "card",
-        "pan",
-        "imei",
-        "barcode",
-        "serial",
-        "seriennummer",
-        "artikelnummer",
-        "steuernummer",
-        "kundennummer",
-        "vat",
-        "msisdn",
+        "zip", "zipcode", "plz", "postal", "postcode", "postleitzahl", "code", "phone", "telephone", "tel",
+        "telefon", "mobile", "fax", "iban", "bic", "account", "konto", "kontonummer", "ean", "isbn", "issn", "upc",
+        "gtin", "sku", "ssn", "card", "pan", "imei", "barcode", "serial", "seriennummer", "artikelnummer",
+        "steuernummer", "kundennummer", "vat", "msisdn",
     ]
-)
+)  # fmt: skip
 """Words in names of columns whose digits are not counted with."""
 _DAYS = frozenset(["date", "day", "datum", "tag", "dt", "on"])
 NULLS = (
-    "na",
-    "n/a",
-    "#n/a",
-    "null",
-    "none",
-    "nan",
-    "nil",
-    "-",
-    "--",
-    ".",
-    "?",
-    "\\n",
-    "k.a.",
-    "(null)",
-    "<na>",
+    "na", "n/a", "#n/a", "null", "none", "nan", "nil", "-", "--", ".", "?", "\\n", "k.a.", "(null)", "<na>",
     "<null>",
-)
-"""Spellings that stand for no value where every other value of a column is of another type; upper and lower case are one."""
-
-INTEGER = "[+-]?(0|[1-9][0-9]*)"
-LEADING_ZERO = "[+-]?0[0-9][0-9.,' ]*"
-WITH_EXPONENT = "[+-]?[0-9]*[.][0-9]*[eE].*|.*[eE][+-].*"
-"""What can only be a number with an exponent; ``12E3`` may be a code."""
-LIKE_NUMBER = "[+-]?[0-9][0-9.,' ]*"
-LIKE_DAY = "[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}.*"
-FLOAT = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
-
-
-class Marks(NamedTuple):
-    """How numbers are written: the mark of decimals, and the one between groups of digits, empty for none."""
-
-    decimal: str
-    groups: str = ""
-
-
-STYLES = (
-    Marks("."), Marks(","), Marks(".", ","), Marks(",", "."), Marks(".", " "), Marks(",", " "), Marks(".", "'"), Marks(",", "'"),
 )  # fmt: skip
-
-
-def looks(marks: Marks) -> str:
-    """A regular expression for numbers that are written so."""
-    mark = f"[{marks.decimal}]"
-    fraction = f"({mark}[0-9]*)?"
-    grouped = f"|[1-9][0-9]{{0,2}}([{marks.groups}][0-9]{{3}})+{fraction}" if marks.groups else ""
-    return f"[+-]?((0|[1-9][0-9]*){fraction}|{mark}[0-9]+{grouped})"
-
-
-def proves_decimal(mark: str) -> str:
-    """A regular expression for numbers in which a mark can only be that of decimals."""
-    sign = f"[{mark}]"
-    return f"[+-]?([0-9]*{sign}([0-9]{{1,2}}|[0-9]{{4,}})|(0|[1-9][0-9]{{3,}})?{sign}[0-9]+)"
-
-
-def proves_groups(marks: Marks) -> str:
-    """A regular expression for numbers in which a mark can only part groups of digits."""
-    group, mark = f"[{marks.groups}]", f"[{marks.decimal}]"
-    some = f"[+-]?[1-9][0-9]{{0,2}}({group}[0-9]{{3}})"
-    if marks.groups == " ":  # phone numbers are parted like that, too
-        return f"{some}+{mark}[0-9]+"
-    return (
-        f"{some}+({mark}[0-9]*)?"
-        if marks.groups == "'"
-        else f"{some}{{2,}}({mark}[0-9]*)?|{some}+{mark}[0-9]+"
-    )
+"""Spellings that stand for no value where every other value of a column is of another type; upper and lower case are one."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +62,7 @@ class Facts:
         scale: mark to the most digits after it.
         whole: mark to the most digits before it.
         values: the most frequent different ones; all where there are at most a thousand.
-        moments: logical type and options to how many values are such, of those that all values may be.
+        moments: readings as dates or times that all values have.
         kinds: types of the values that the file itself states; empty where it states none.
         nearly: the reading as dates or times that most values have, and how many, where no reading is that of all.
     """
@@ -181,90 +100,6 @@ class Facts:
     def is_text_in_the_file(self) -> bool:
         """Whether the file itself says that values are text."""
         return bool(self.kinds) and not self.kinds - {"VARCHAR", "NULL"}
-
-
-class Moment(NamedTuple):
-    """A reading of texts as dates or times.
-
-    Args:
-        logical_type: ``date``, ``timestamp`` or ``time``.
-        format: in the letters of Java; empty for ISO 8601.
-        has_zone: whether texts have an offset.
-    """
-
-    logical_type: str
-    format: str = ""
-    has_zone: bool = False
-
-
-_LETTERS = {
-    "yyyy": "[0-9]{4}", "yy": "[0-9]{2}", "MMMM": "[A-Za-z]+", "MMM": "[A-Za-z]{3}", "SSS": "[0-9]{3}", "a": "[AaPp][Mm]", "xx": "[+-][0-9]{4}",
-    **dict.fromkeys(("MM", "dd", "HH", "hh", "mm", "ss"), "[0-9]{2}"), **dict.fromkeys("MdHh", "[0-9]{1,2}"),
-}  # fmt: skip
-_ISO = {
-    "date": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    "time": "[0-9]{2}:[0-9]{2}.*",
-    "timestamp": "[0-9]{4}-[0-9]{2}-[0-9]{2}[ T].*",
-}
-
-
-@cache
-def _outline(moment: Moment) -> re.Pattern[str]:
-    """A regular expression that every text matches which can be read so; others do, too."""
-    if not moment.format:
-        return re.compile(_ISO[moment.logical_type])
-    parts = re.findall(r"([A-Za-z])(\1*)|(.)", moment.format)
-    return re.compile(
-        "".join(_LETTERS[one + more] if one else re.escape(other) for one, more, other in parts)
-    )
-
-
-def possible_moments(values: Sequence[str], candidates: Sequence[Moment]) -> list[Moment]:
-    """Readings as dates and times that some values do not rule out."""
-    return [one for one in candidates if values and all(_outline(one).fullmatch(value) for value in values)]
-
-
-def likely_moments(values: Sequence[str], candidates: Sequence[Moment]) -> list[Moment]:
-    """Readings that at least nine of ten of some values may have."""
-    return [
-        one
-        for one in candidates
-        if sum(_outline(one).fullmatch(value) is not None for value in values) * 10 >= len(values) * 9
-    ]
-
-
-def _moments() -> list[Moment]:
-    days = [
-        "", "yyyy/MM/dd", "yyyy.MM.dd", "dd.MM.yyyy", "MM.dd.yyyy", "d.M.yyyy", "M.d.yyyy", "dd/MM/yyyy", "MM/dd/yyyy", "d/M/yyyy", "M/d/yyyy", "dd-MM-yyyy", "MM-dd-yyyy",
-        "dd-MMM-yyyy", "dd MMM yyyy", "d MMM yyyy", "MMM d, yyyy", "d MMMM yyyy", "MMMM d, yyyy", "yyyyMMdd",
-    ]  # fmt: skip
-    clocks = [
-        "HH:mm:ss",
-        "HH:mm",
-        "H:mm:ss",
-        "H:mm",
-        "HH:mm:ss.SSS",
-        "HH:mm:ss,SSS",
-        "hh:mm:ss a",
-        "h:mm:ss a",
-        "hh:mm a",
-        "h:mm a",
-    ]
-    found = [Moment("date", day) for day in days]
-    found += [Moment("timestamp"), Moment("timestamp", has_zone=True)]
-    found += [Moment("timestamp", f"{day or 'yyyy-MM-dd'} {clock}") for day in days for clock in clocks]
-    found += [Moment("timestamp", "dd/MMM/yyyy:HH:mm:ss xx", has_zone=True)]
-    found += [
-        Moment("time"),
-        *(Moment("time", clock) for clock in clocks if clock not in ("HH:mm:ss", "HH:mm")),
-    ]
-    return found
-
-
-MOMENTS = tuple(_moments())
-_DIGITS = Moment("date", "yyyyMMdd")
-SHORT_YEARS = ("dd.MM.yy", "dd/MM/yy", "MM/dd/yy", "d/M/yy", "M/d/yy", "dd-MM-yy")
-"""Dates whose century is not known, so that they stay text."""
 
 
 @dataclass(frozen=True)
@@ -308,15 +143,15 @@ class Conventions(NamedTuple):
 
 def conventions(columns: Sequence[Facts]) -> Conventions:
     """How numbers and dates are written in a feed, by the columns in which only one reading is possible."""
-    numeric = [one for one in columns if any(one.all_are(looks(style)) for style in STYLES)]
+    numeric = [one for one in columns if any(one.all_are(number_pattern(style)) for style in STYLES)]
     proofs = {
         mark: sum(
             one.counts.get(proves_decimal(mark), 0) > 0
-            and any(one.all_are(looks(style)) for style in STYLES if style.decimal == mark)
+            and any(one.all_are(number_pattern(style)) for style in STYLES if style.decimal == mark)
             for one in numeric
         )
         + sum(
-            one.counts.get(proves_groups(style), 0) > 0 and one.all_are(looks(style))
+            one.counts.get(proves_groups(style), 0) > 0 and one.all_are(number_pattern(style))
             for one in numeric
             for style in STYLES
             if style.groups and style.decimal == mark
@@ -327,7 +162,8 @@ def conventions(columns: Sequence[Facts]) -> Conventions:
     mark = "," if proofs[","] > proofs["."] else "."
     groups = {
         style.groups: sum(
-            one.counts.get(proves_groups(style), 0) > 0 and one.all_are(looks(style)) for one in numeric
+            one.counts.get(proves_groups(style), 0) > 0 and one.all_are(number_pattern(style))
+            for one in numeric
         )
         for style in STYLES
         if style.decimal == mark and style.groups
@@ -348,22 +184,10 @@ def conventions(columns: Sequence[Facts]) -> Conventions:
 def _day_first(columns: Sequence[Facts]) -> dict[str, bool]:
     found: dict[str, set[bool]] = {}
     for one in columns:
-        sign, orders = _orders(one.moments)
+        sign, orders = orders_of(one.moments)
         if len(orders) == 1:
             found.setdefault(sign, set()).update(orders)
     return {sign: orders.pop() for sign, orders in found.items() if len(orders) == 1}
-
-
-def is_one_order(moments: Sequence[Moment]) -> bool:
-    """Whether readings do not contradict each other about whether the day comes first."""
-    return len(_orders(moments)[1]) < 2
-
-
-def _orders(moments: Sequence[Moment]) -> tuple[str, set[bool]]:
-    """The sign between day and month, and whether the day comes first, for all readings of a column that begin with these as numbers."""
-    found = [re.match(r"(dd?|MM?)([./-])(dd?|MM?)\2yyyy", one.format) for one in moments]
-    known = [one for one in found if one]
-    return (known[0][2] if known else "", {one[1].startswith("d") for one in known})
 
 
 def decide(name: str, facts: Facts, feed: Conventions) -> Decision:
@@ -485,7 +309,8 @@ def _number(facts: Facts, feed: Conventions) -> Decision | None:
     if facts.kinds in ({"DOUBLE"}, {"FLOAT"}) and facts.all_are(FLOAT):
         return Decision("number", options={"format": "f32" if "FLOAT" in facts.kinds else "f64"})
     marks = next(
-        (style for style in (Marks(feed.marks.decimal), feed.marks) if facts.all_are(looks(style))), None
+        (style for style in (Marks(feed.marks.decimal), feed.marks) if facts.all_are(number_pattern(style))),
+        None,
     )
     if marks is None:
         return _unread(facts, feed)
@@ -571,7 +396,7 @@ def _unread(facts: Facts, feed: Conventions) -> Decision | None:
             options={"format": "f64"},
             doubts=["it has exponents, so that it is read as a binary number (f64)"],
         )
-    style = next((one for one in STYLES if facts.all_are(looks(one))), None)
+    style = next((one for one in STYLES if facts.all_are(number_pattern(one))), None)
     if style is None:
         return None
     mark = style.groups or style.decimal
@@ -583,20 +408,20 @@ def _unread(facts: Facts, feed: Conventions) -> Decision | None:
 
 
 def _day_of_digits(name: str, facts: Facts) -> Decision | None:
-    if not facts.all_are(INTEGER) or _DIGITS not in facts.moments or not set(name.split("_")) & _DAYS:
+    if not facts.all_are(INTEGER) or EIGHT_DIGITS not in facts.moments or not set(name.split("_")) & _DAYS:
         return None
     return Decision(
         "date",
-        options={"format": _DIGITS.format},
-        doubts=[f"its eight digits are read as {_DIGITS.format}, because of its name"],
+        options={"format": EIGHT_DIGITS.format},
+        doubts=[f"its eight digits are read as {EIGHT_DIGITS.format}, because of its name"],
     )
 
 
 def _moment(facts: Facts, feed: Conventions) -> Decision | None:
-    fitting = [one for one in facts.moments if one != _DIGITS]
+    fitting = [one for one in facts.moments if one != EIGHT_DIGITS]
     if not fitting:
         return None
-    sign, orders = _orders(fitting)
+    sign, orders = orders_of(fitting)
     doubts = []
     if len(orders) == 2:
         if sign not in feed.day_first and sign != ".":
