@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from tests.harness.projects import Workshop
 
-FIGURES = ("landed", "curated", "quarantined", "deduplicated", "expired")
-TOTALS = ("landed", "curated_rows", "quarantined_rows", "deduplicated", "expired")
+FIGURES = ("landed", "curated", "quarantined", "deduplicated", "expired", "superseded")
+TOTALS = ("landed", "curated_rows", "quarantined_rows", "deduplicated", "expired", "superseded")
 CURATED = "models/curated/weights.sql"
 
 
@@ -112,6 +112,19 @@ def test_a_run_that_published_nothing_is_in_no_sum(two: Workshop) -> None:
     assert lines(found)[:2] == [(None, 1, 1, 0), (2, 2, 1, 1)]
     assert (found["entries"][0]["outcome"], found["entries"][0]["posted"]) == ("failed", False)
     assert "[+1]" in two.answer("books", "parcels")
+
+
+def test_rows_of_files_that_newer_ones_replaced_have_a_figure(two: Workshop) -> None:
+    declared = "    format: csv\n    customProperties: [{property: fileMode, value: replace}]"
+    two.edit("contracts/parcels.odcs.yaml", "    format: csv", declared)
+    two.land("day-3.csv", ("p6,S,2024-05-03,11", "p7,S,2024-05-03,12", "p8,S,2024-05-03,13"))
+    two.run()
+    found = books(two)
+    assert lines(found)[0] == (3, 1, 2, -1)  # three rows for two, and none of them in quarantine
+    assert [one["superseded"] for one in found["entries"]] == [2, 0, 0]
+    header, newest = two.answer("books", "parcels").split("\n\n")[1].splitlines()[:2]
+    assert header.split()[-1] == "replaced"
+    assert newest.split()[-1] == "+2"
 
 
 @pytest.mark.long

@@ -41,9 +41,10 @@ _ENTRY = (
     "quarantined",
     "deduplicated",
     "expired",
+    "replaced",
 )
-_FIGURES = ("landed", "curated", "quarantined", "deduplicated", "expired")
-_COUNTS = ("files", *_FIGURES)
+_FIGURES = ("landed", "curated", "quarantined", "deduplicated", "expired", "superseded")
+_COUNTS = ("files", *_ENTRY[6:])
 
 
 @click.group("quarantine")
@@ -290,7 +291,8 @@ def release(
 def books(feed: str | None, limit: int, output_: str, target: str | None, project_dir: Path | None) -> None:
     """Show where the rows of each feed are: in total as published, and what each of the last releases and runs changed.
 
-    Rows landed = rows curated + rows quarantined + rows deduplicated + rows expired, as every run counts them. The entries of releases, rollbacks and
+    Rows landed = rows curated + rows quarantined + rows deduplicated + rows expired, as every run counts them. Where files replace earlier ones, landed
+    are the rows of the current files, and replaced those of the earlier ones, which raw keeps. The entries of releases, rollbacks and
     promotions among them, add up to the totals; figures in brackets are of runs that published nothing. Exit code 1: a total does not add up.
     """
     from slipway.runs.account import books_of
@@ -327,10 +329,16 @@ def _show_books(found: Books) -> None:
             _ENTRY,
             [_entry(one) for one in (*found.entries, *found.brought_forward)],
             right=("release", *_COUNTS),
-            optional=("at (UTC)", "files", "release", "expired"),
+            optional=("at (UTC)", "files", "release", *_never(found, "superseded", "replaced"), "expired"),
         )
     for line in found.damaged:
         output.message(line)
+
+
+def _never(found: Books, figure: str, column: str) -> tuple[str, ...]:
+    """The column of a figure, if no entry has any of it."""
+    changes = [one.change for one in (*found.entries, *found.brought_forward) if one.change]
+    return () if any(getattr(one, figure) for one in changes) else (column,)
 
 
 def _as_json(one: Entry) -> dict[str, Any]:
@@ -341,7 +349,7 @@ def _as_json(one: Entry) -> dict[str, Any]:
 def _entry(one: Entry) -> tuple[Any, ...]:
     """A line; figures of a run that is no release are in brackets, because they are in no sum."""
     figure = "{}" if one.posted else "[{}]"
-    changes = one.change or (None,) * 5
+    changes = one.change or (None,) * len(_FIGURES)
     return (
         one.run_id,
         figures.moment(one.at),

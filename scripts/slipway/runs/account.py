@@ -21,18 +21,29 @@ from slipway.releases.lookup import environment_of
 
 
 class Figures(NamedTuple):
-    """Rows of a feed, or by how many they change: landed = curated + quarantined + deduplicated + expired."""
+    """Rows of a feed, or by how many they change: landed = curated + quarantined + deduplicated + expired.
+
+    Where files replace earlier ones, ``landed`` are the rows of the current files, and ``superseded`` those of earlier ones, which raw has besides.
+    """
 
     landed: int = 0
     curated: int = 0
     quarantined: int = 0
     deduplicated: int = 0
     expired: int = 0
+    superseded: int = 0
 
     @classmethod
     def of(cls, item: Conservation) -> Figures:
         """What was counted."""
-        return cls(item.landed, item.curated_rows, item.quarantined_rows, item.deduplicated, item.expired)
+        return cls(
+            item.landed,
+            item.curated_rows,
+            item.quarantined_rows,
+            item.deduplicated,
+            item.expired,
+            item.superseded,
+        )
 
     def since(self, before: Figures) -> Figures:
         """What has changed."""
