@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -61,7 +60,7 @@ def check(project: Path, target: str | None) -> Checked:
     """
     stubs = Stubs()
     try:
-        with code_only(project, target, stubs) as code, _rare_collections():
+        with code_only(project, target, stubs) as code:
             return _Check(project, code).whole()
     except ConfigError as error:
         if error.fix:  # one of our own: a profile that cannot be used
@@ -81,19 +80,6 @@ def check(project: Path, target: str | None) -> Checked:
             ],
             0,
         )
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Spare Python's collector dbt's manifest: it lives as long as the check, and was traversed again and again."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 class _Check:

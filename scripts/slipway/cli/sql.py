@@ -6,7 +6,6 @@ empty text is ``""``. JSON is a list of objects; decimals, times and NaN are tex
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import re
@@ -70,10 +69,8 @@ def command(
     Tables are layer.table: slipway sql "select count(*) from raw.events". "show tables" lists what is there, and
     a lone - reads the query from standard input. Only queries that read are run; they see no file, URL, setting or secret.
     """
-    gc.disable()  # modules stay: looking for garbage among them takes a tenth of the time of a query
     from slipway.query.queries import query as run_query
 
-    gc.enable()
     if output_ == "parquet" and sys.stdout.isatty():
         raise UsageError(
             "Parquet is not written to a terminal", fix="Redirect it: slipway sql … -o parquet > rows.parquet"
