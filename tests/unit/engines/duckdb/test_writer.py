@@ -482,7 +482,7 @@ def test_delete_insert_by_an_expression(lake: Lake) -> None:
         pytest.param("v is null or v not in (25, 35)", id="no comparison"),
     ],
 )
-@pytest.mark.parametrize("keys", some(2, [["k"], ["k", "t"], ["k || t"]]), ids=" ".join)
+@pytest.mark.parametrize("keys", some(3, [["k"], ["k", "t"], ["k || t"]]), ids=" ".join)
 def test_delete_insert_spares_what_the_predicates_do_not_hold_for(
     lake: Lake, keys: list[str], predicate: str
 ) -> None:
