@@ -21,8 +21,9 @@ from slipway.iceberg.tables import Tables
 from slipway.landing import file_versions
 from slipway.landing.area import Arrival, landing_area
 from slipway.landing.copies import PURPOSE, Copies
-from slipway.landing.feed_files import FeedFiles, Look, read_with_raw
+from slipway.landing.feed_files import FeedFiles, read_with_raw
 from slipway.landing.feeds import Feed
+from slipway.landing.first_look import Look
 from slipway.landing.layouts import Layout
 from slipway.landing.ledger import Entries, Ledger
 from slipway.names import shown, twin_key

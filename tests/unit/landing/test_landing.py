@@ -29,8 +29,9 @@ from slipway.iceberg.tables import Tables
 from slipway.landing import ledger as module
 from slipway.landing.area import Arrival, landing_area
 from slipway.landing.csv_records import CsvRecords
-from slipway.landing.feed_files import FeedFiles, Look
+from slipway.landing.feed_files import FeedFiles
 from slipway.landing.feeds import Feed
+from slipway.landing.first_look import Look
 from slipway.landing.land import Landing, outstanding
 from slipway.landing.ledger import Ledger, contents_key
 from slipway.records.run_manifest import LandedFile
