@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import data
 from benchmarks.lake import COMPRESSION, SCHEMA, Lake
-from benchmarks.measure import Contender, alone, interleaved, ratio
+from benchmarks.measure import Contender, interleaved, isolated, ratio
 from benchmarks.report import Figure, seconds
 from benchmarks.scale import Scale
 from slipway.engines.duckdb.compact import Shorten, stage_shortened
@@ -27,7 +27,7 @@ _MOST = 1000  # MiB of the process
 def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     """Compact the files of a table, compared with pyiceberg, which reads and overwrites it."""
     files = scale.small_files
-    alone(make, folder / "lake", files, apart=scale.apart)
+    isolated(make, folder / "lake", files, apart=scale.apart)
     measured = interleaved(
         [
             Contender("slipway", slipway, (folder / "lake",)),

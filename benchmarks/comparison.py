@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import data, growth
 from benchmarks.lake import Lake
-from benchmarks.measure import Contender, alone, interleaved, ratio
+from benchmarks.measure import Contender, interleaved, isolated, ratio
 from benchmarks.report import Figure, seconds
 from benchmarks.scale import Scale
 from slipway.comparison.compare import compare_states
@@ -25,8 +25,8 @@ _POLICY = ComparisonPolicy(key=("event_id",))
 def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     """Change one partition of a hundred, and compare by key."""
     days = scale.days[1]
-    alone(growth.by_day, folder / "lake", days, apart=scale.apart)
-    share = alone(share_read, folder / "lake", days, apart=scale.apart)
+    isolated(growth.by_day, folder / "lake", days, apart=scale.apart)
+    share = isolated(share_read, folder / "lake", days, apart=scale.apart)
     what = f"one day of {min(days, _EVERY)} changed, of {days}: bytes read to bytes of both states"
     figures, details = keyed(folder, scale)
     return [Figure(NAME, what, share, goal=0.03), *figures], details
@@ -35,7 +35,7 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
 def keyed(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     """Compare two tables that share no file, by key, with the same limit of memory for DuckDB as its own join has."""
     rows, lake = scale.compared_rows, folder / "keyed"
-    alone(make, lake, rows, apart=scale.apart)
+    isolated(make, lake, rows, apart=scale.apart)
     measured = interleaved(
         [Contender("slipway", slipway, (lake, rows)), Contender("full outer join", join, (lake, rows))],
         scale.repeats,
@@ -75,7 +75,7 @@ def slipway(_: Path, folder: Path, rows: int) -> float:
 
 
 def join(_: Path, folder: Path, rows: int) -> float:
-    """How many rows are on one side alone, and how many differ in any column."""
+    """How many rows are only on one side, and how many differ in any column."""
     lake = Lake(folder, _LIMIT)
     before, after = (f"iceberg_scan('{lake.table(name).metadata_location}')" for name in ("before", "after"))
     began = time.perf_counter()

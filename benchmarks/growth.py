@@ -1,4 +1,4 @@
-"""What one more day costs on a table that has many days, and on one that has many snapshots: writing alone."""
+"""What one more day costs on a table that has many days, and on one that has many snapshots: only the time of writing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import data
 from benchmarks.lake import Lake
-from benchmarks.measure import Contender, alone, interleaved, ratio
+from benchmarks.measure import Contender, interleaved, isolated, ratio
 from benchmarks.report import Figure, seconds
 from benchmarks.scale import Scale
 
@@ -25,7 +25,7 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
         ("snapshots", scale.snapshots, 1.3, by_snapshot),
     ):
         for number in (few, many):
-            alone(make, folder / f"{kind}-{number}", number, apart=scale.apart)
+            isolated(make, folder / f"{kind}-{number}", number, apart=scale.apart)
         contenders = [
             Contender(
                 f"{number} {kind}, {strategy}", add_a_day, (folder / f"{kind}-{number}", number, strategy)

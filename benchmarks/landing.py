@@ -1,4 +1,4 @@
-"""Landing: files that are checked, entered in the ledger and written to a raw table, against DuckDB's reader alone.
+"""Landing: files that are checked, entered in the ledger and written to a raw table, against only DuckDB's reader.
 
 ``python -m benchmarks landing`` compares the time. How much memory one large file takes, which must not depend on its size:
 
@@ -25,7 +25,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.lake import Lake
-from benchmarks.measure import Contender, alone, interleaved, ratio
+from benchmarks.measure import Contender, interleaved, isolated, ratio
 from benchmarks.report import Figure
 from benchmarks.scale import Scale
 from slipway.engines.duckdb.scan import scan_of
@@ -49,7 +49,7 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     figures = []
     for kind in KINDS:
         source = folder / f"rows.{kind}"
-        alone(generate, source, scale.landed_rows, apart=scale.apart)
+        isolated(generate, source, scale.landed_rows, apart=scale.apart)
         ways = [Contender("slipway", land, (source,)), Contender("DuckDB", by_duckdb, (source,))]
         slipway, plain = interleaved(ways, scale.repeats, folder, apart=scale.apart)
         what = f"{scale.landed_rows / 1e6:g} M rows of {kind}: rows a second, to DuckDB's reader and Parquet"
@@ -57,7 +57,7 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
         if scale.apart:
             figures.append(Figure(NAME, f"peak memory with {kind}", max(slipway.peak) / 2**20, "MiB"))
         source.unlink()
-    first, again, later = alone(small_files, folder / "small", scale.landed_files, apart=scale.apart)
+    first, again, later = isolated(small_files, folder / "small", scale.landed_files, apart=scale.apart)
     figures += [
         Figure(NAME, f"{scale.landed_files:,} small files, listed and checked", first, "s", goal=10),
         Figure(NAME, "the same with nothing new", again, "s", goal=2),
@@ -121,10 +121,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
         folder = Path(temporary)
         source = folder / f"rows.{arguments.kind}"
-        rows = alone(generate_size, source, size)
+        rows = isolated(generate_size, source, size)
         found = {"kind": arguments.kind, "bytes": source.stat().st_size, "rows": rows}
         (folder / "lake").mkdir()
-        sys.stdout.write(json.dumps(found | alone(memory_of, folder / "lake", source)) + "\n")
+        sys.stdout.write(json.dumps(found | isolated(memory_of, folder / "lake", source)) + "\n")
 
 
 def by_duckdb(folder: Path, source: Path) -> float:

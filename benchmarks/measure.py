@@ -57,14 +57,14 @@ def interleaved(
     for turn in range(repeats):
         order = range(len(contenders))
         for at in order if turn % 2 == 0 else reversed(order):
-            seconds, peak = alone(_timed, contenders[at], folder / "round", apart=apart)
+            seconds, peak = isolated(_timed, contenders[at], folder / "round", apart=apart)
             measured[at].seconds.append(seconds)
             if apart:
                 measured[at].peak.append(peak)
     return measured
 
 
-def alone(function: Callable[..., Any], *arguments: Any, apart: bool = True) -> Any:
+def isolated(function: Callable[..., Any], *arguments: Any, apart: bool = True) -> Any:
     """What a function of a module returns in a new process."""
     if not apart:
         return function(*arguments)

@@ -24,7 +24,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from benchmarks.measure import alone
+from benchmarks.measure import isolated
 from benchmarks.report import Figure
 from benchmarks.scale import Scale
 from slipway.engines.duckdb import engine
@@ -140,7 +140,7 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     for case, of in (("build", "SQL"), ("batches", "a Python model, batch by batch")):
         place = folder / case
         place.mkdir()
-        found = alone(measure, case, scale.wide_rows, "2GB", 2, place, apart=scale.apart)
+        found = isolated(measure, case, scale.wide_rows, "2GB", 2, place, apart=scale.apart)
         shutil.rmtree(place)
         what = f"{scale.wide_rows / 1e6:g} M wide rows, DuckDB limited to 2 GB, from {of}"
         figures.append(Figure(NAME, f"{what}: peak resident memory", found["peak_rss_mb"], "MiB", goal=3000))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import data
 from benchmarks.lake import SCHEMA, Lake
-from benchmarks.measure import Contender, alone, interleaved, ratio
+from benchmarks.measure import Contender, interleaved, isolated, ratio
 from benchmarks.report import Figure, seconds
 from benchmarks.scale import Scale
 
@@ -18,8 +18,8 @@ _FEW_ROWS = 1_000_000  # above, a round of pyiceberg's upsert takes many minutes
 def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     """Merge into a table of the scale's rows."""
     rows, days = scale.merge_rows, 100
-    alone(make, folder / "lake", rows, days, apart=scale.apart)
-    touched = alone(files_touched, folder / "lake", rows, days, apart=scale.apart)
+    isolated(make, folder / "lake", rows, days, apart=scale.apart)
+    touched = isolated(files_touched, folder / "lake", rows, days, apart=scale.apart)
     arguments = (folder / "lake", rows, days)
     measured = interleaved(
         [

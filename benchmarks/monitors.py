@@ -2,7 +2,7 @@
 
 The folder holds one CSV file for each trading day of the UCI data set "Online Retail" (doi 10.24432/C5BW33). Days come in their order, as a scheduled environment
 would see them: each is compared with the days before it, by the functions that the generic tests call, on profiles that DuckDB makes. Then 20 faults are
-injected, into one day at a time. Defaults were chosen on the first 100 days alone; what is reported is of the others.
+injected, into one day at a time. Defaults were chosen only on the first 100 days; what is reported is of the others.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pyiceberg.expressions import EqualTo
 
 from benchmarks import data, growth
 from benchmarks.lake import Lake
-from benchmarks.measure import alone
+from benchmarks.measure import isolated
 from benchmarks.report import Figure
 from benchmarks.scale import Scale
 
@@ -22,8 +22,8 @@ NAME = "pruning"
 def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
     """Read one day of many."""
     days = scale.days[1]
-    alone(growth.by_day, folder / "lake", days, apart=scale.apart)
-    by_duckdb, by_pyiceberg = alone(files_opened, folder / "lake", days, apart=scale.apart)
+    isolated(growth.by_day, folder / "lake", days, apart=scale.apart)
+    by_duckdb, by_pyiceberg = isolated(files_opened, folder / "lake", days, apart=scale.apart)
     return [
         Figure(NAME, f"one day of {days} by DuckDB", by_duckdb, "files", goal=1),
         Figure(NAME, f"one day of {days} by pyiceberg", by_pyiceberg, "files", goal=1),

@@ -53,8 +53,8 @@ def plot(
 
     Args:
         label: what it shows, for those who do not see it.
-        points: name of each place, and the value there, which is not negative; where all are whole numbers, those beside the axis are, too.
-        shown: how values are written beside the axis.
+        points: name of each place, and the value there, which is not negative; where all are whole numbers, those next to the axis are, too.
+        shown: how values are written next to the axis.
         colour: of the page's theme.
     """
     chart = _leather().Chart()
@@ -101,16 +101,16 @@ def shares(label: str, named: Sequence[tuple[str, float]], colour: str = "accent
     chart.add_x_axis(ticks=ticks, tick_formatter=lambda value, *_: f"{value} %")
     chart.add_y_axis(tick_formatter=lambda value, *_: names[int(value)])
     chart.add_bars(bars, fill_color=f"var(--{colour})")
-    return _drawn(chart, label, _MARGINS + _BAR * len(named), beside=_BAR // 2)
+    return _drawn(chart, label, _MARGINS + _BAR * len(named), room=_BAR // 2)
 
 
-def _drawn(chart: Any, label: str, height: int, beside: int = 0) -> Markup:
-    """The plot, with room beside it for the last label of its axis."""
+def _drawn(chart: Any, label: str, height: int, room: int = 0) -> Markup:
+    """The plot, with room next to it for the last label of its axis."""
     drawn = _TAG.sub(
         lambda tag: _LONG.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), tag[0]),
         chart.to_svg(width=_WIDTH, height=height),
     )
-    head = f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="0 0 {_WIDTH + beside} {height}" xmlns='
+    head = f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="0 0 {_WIDTH + room} {height}" xmlns='
     return Markup(head + drawn.partition("xmlns=")[2])  # noqa: S704 - leather escapes what it writes
 
 

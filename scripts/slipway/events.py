@@ -264,7 +264,7 @@ def _function(name: str) -> Callable[[LandedFiles], object]:
 
 
 def consume(queue: str, stop: threading.Event) -> None:
-    """Take events from a queue of Amazon SQS, until this is told to stop; what is done is deleted from it.
+    """Take events from a queue of Amazon SQS, until ``stop`` is set; what is done is deleted from it.
 
     A message that fails stays, and the queue delivers it again, or puts it into its dead-letter queue.
 

@@ -6,7 +6,7 @@ run    what landed or changed                                                   
 first  day-1 (3 rows, one whose kg is no number), day-2 (2 rows), no-header (set aside) release 1
 same   nothing                                                                          unchanged
 second day-3 (1 row); the model depot_weights gains a column                            release 2
-slice  nothing; the first day alone, in a scratch environment                           published there
+slice  nothing; only the first day, in a  scratch environment                           published there
 failed day-4 (1 row that weighs less than nothing)                                      failed
 killed nothing; the process is killed at the end, before it decides                     incomplete
 ====== ================================================================================ ==============

@@ -365,7 +365,7 @@ def test_added_and_removed_models_are_differences(published: Workshop) -> None:
     for selected, exists in (
         ("cities", (False, True)),
         ("depot_weights", (True, False)),
-    ):  # in one version alone
+    ):  # in only one version
         report = canary(published, "--select", selected, "--max-slowdown", "2", code=1)
         assert "No table is in both versions, so --max-slowdown was not judged" in report["remarks"]
         found = table(report, f"serving.{selected}")
@@ -450,7 +450,7 @@ def test_a_verdict_that_proves_nothing_is_not_recorded(published: Workshop) -> N
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("to", ["everyone", "the command alone"])
+@pytest.mark.parametrize("to", ["everyone", "only the command"])
 def test_interrupted(published: Workshop, to: str) -> None:
     """Ctrl-C in a terminal reaches the two builds, too; a signal from elsewhere does not."""
     published.write(

@@ -111,7 +111,9 @@ def test_a_declared_change_passes(published: Workshop) -> None:
         "compare_key=['depot']",
         "compare_key=['depot'], compare_expected=[{'columns': ['is_heavy'], 'reason': 'heavier'}]",
     )
-    published.write("macros/heavy.sql", HEAVY.replace("4", "5"))  # a macro alone makes its models modified
+    published.write(
+        "macros/heavy.sql", HEAVY.replace("4", "5")
+    )  # a change of only a macro makes its models modified
     done, written = ci(published, code=0)
     assert changes(written) == {"serving.depot_weights": "built"}
     assert verdicts(written) == {"serving.depot_weights": "explained"}

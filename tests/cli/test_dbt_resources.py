@@ -142,7 +142,7 @@ def test_dbt_clone_is_refused_in_one_sentence(workshop: Workshop) -> None:
     workshop.dbt("parse", "--target-path", str(state))
     said = workshop.refused("clone", "--state", str(state), "--target", "ci")
     assert said.count("dbt clone cannot make tables of ci") == 1
-    assert "Use slipway ci, which clones the tables of a release by metadata alone" in said
+    assert "Use slipway ci, which clones the tables of a release by their metadata" in said
     assert not workshop.warehouse("ci").exists()
 
 

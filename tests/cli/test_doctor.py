@@ -250,7 +250,7 @@ def test_a_damaged_release_record_is_made_anew_beside_it(world: World, number: i
     assert record.read_bytes() == damage
     after = json.loads(record.with_name(f"{record.name}.repaired").read_bytes())
     now, then = (datetime.fromisoformat(one["published_at"]) for one in (after, before))
-    assert now <= then  # when it was staged; whole seconds of it are told without a fraction
+    assert now <= then  # when it was staged; a number of full seconds is shown without a fraction
     assert after | {"published_at": ""} == before | {"published_at": ""}
     assert [item["number"] for item in json.loads(world.answer("releases", "-o", "json"))] == [2, 1]
 

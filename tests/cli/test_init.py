@@ -1,4 +1,4 @@
-"""``slipway init``, and what a newcomer and a team with a project of its own do after it, by the printed texts alone."""
+"""``slipway init``, and what a newcomer and a team with a project of its own do after it, by nothing but the printed texts."""
 
 from __future__ import annotations
 

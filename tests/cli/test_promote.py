@@ -341,8 +341,8 @@ def test_a_recorded_canary_of_the_commit_is_evidence(lab: Workshop) -> None:
         "reference.depots": "identical",
         "serving.depot_weights": "identical",
     }
-    told = ("commit", "base", "made_at", "who", "passed", "covers", "verdicts")
-    assert {name: listed[name] for name in told} == {name: recorded[name] for name in told}
+    shown = ("commit", "base", "made_at", "who", "passed", "covers", "verdicts")
+    assert {name: listed[name] for name in shown} == {name: recorded[name] for name in shown}
 
 
 @pytest.mark.long

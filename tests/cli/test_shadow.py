@@ -1,4 +1,4 @@
-"""``slipway run --shadow`` and ``slipway runs --shadow``: head beside production, and a record of how it compares."""
+"""``slipway run --shadow`` and ``slipway runs --shadow``: head next to production, and a record of how it compares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slipway site build``: pages about what is published, which open offline, and dbt's own docs beside them."""
+"""``slipway site build``: pages about what is published, which open offline, and dbt's own docs next to them."""
 
 from __future__ import annotations
 
@@ -260,24 +260,24 @@ def test_only_what_has_changed_is_written(site: tuple[Workshop, Path]) -> None:
 
 
 def test_figures_are_of_the_release_that_readers_see(workshop: Workshop, tmp_path: Path) -> None:
-    """A run that failed is told of as such: its rows are in no books, and its failing test is not one of the release."""
+    """A run that failed is shown as one: its rows are in no balance, and its failing test is not one of the release."""
     workshop.run()
     workshop.land("later.csv", ("q1,S,2024-05-03,-4", "q2,S,2024-05-03,heavy"))
     failed = workshop.run(code=1)
     assert failed["conservation"][0]["landed"] == 7
     workshop.answer("site", "build", "--output-dir", str(tmp_path))
-    told = json.loads((tmp_path / "api" / "quality.json").read_bytes())
+    quality = json.loads((tmp_path / "api" / "quality.json").read_bytes())
     (counted,) = json.loads(workshop.answer("books", "parcels", "-o", "json"))["totals"]
     assert counted["landed"] == 5
-    assert [{name: book[name] for name in book.keys() & counted.keys()} for book in told["books"]] == [
-        {name: counted[name] for name in told["books"][0].keys() & counted.keys()}
+    assert [{name: book[name] for name in book.keys() & counted.keys()} for book in quality["books"]] == [
+        {name: counted[name] for name in quality["books"][0].keys() & counted.keys()}
     ]
     name = "test.parcels.weights_are_positive"
-    assert told["tests"][name]["status"] == "pass"
-    assert told["not_published"]["run_id"] == failed["run_id"]
-    assert [test["unique_id"] for test in told["not_published"]["failing"]] == [name]
+    assert quality["tests"][name]["status"] == "pass"
+    assert quality["not_published"]["run_id"] == failed["run_id"]
+    assert [test["unique_id"] for test in quality["not_published"]["failing"]] == [name]
     pages = {page: (tmp_path / f"{page}.html").read_text(encoding="utf-8") for page in ("index", "quality")}
-    assert "failed</b>" not in pages["index"]  # the tile of tests stands beside that of the release
+    assert "failed</b>" not in pages["index"]  # the tile of tests is next to that of the release
     assert f"in run {failed['run_id']}, which was not published." in pages["index"]
     assert f'run/{failed["run_id"]}.html#failing">weights_are_positive of curated.weights' in pages["index"]
     assert "In the last run, which was not published" in pages["quality"]
@@ -296,7 +296,7 @@ def starts(workshop: Workshop) -> int:
 
 @pytest.mark.long
 def test_dbt_is_started_only_for_other_code(workshop: Workshop, tmp_path: Path) -> None:
-    """A release changes what is told of tables, and nothing that dbt would have to look at."""
+    """A release changes what is shown of tables, and nothing that dbt would have to look at."""
     build = ("site", "build", "--output-dir", str(tmp_path))
     workshop.run()
     log = workshop.folder / "logs" / "dbt.log"

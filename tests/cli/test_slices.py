@@ -65,8 +65,8 @@ def parcels(scratch: str) -> str:
         pytest.param(
             "from: 2024-05-02, to: 2024-05-03", "p4 p5", id="the day in the middle", marks=pytest.mark.long
         ),
-        pytest.param("from: 2024-05-02", "p4 p5 p6 p7", id="from alone", marks=pytest.mark.long),
-        pytest.param("to: 2024-05-03", "p1 p2 p4 p5", id="to alone", marks=pytest.mark.long),
+        pytest.param("from: 2024-05-02", "p4 p5 p6 p7", id="only from", marks=pytest.mark.long),
+        pytest.param("to: 2024-05-03", "p1 p2 p4 p5", id="only to", marks=pytest.mark.long),
         pytest.param("depots: S, to: 2024-05-03", "p2", id="one value and a range", marks=pytest.mark.long),
         pytest.param('depots: [N, "O\'Hara"]', "p1 p4 p5 p7", id="a list with a quote"),
     ],

@@ -509,7 +509,7 @@ def test_files_in_the_warehouse_are_read_only_as_part_of_a_table(world: World) -
 
 
 def test_the_engine_itself_is_shut(world: World) -> None:
-    """Without the names of functions, too: DuckDB has nothing to show, and reads tables of the warehouse alone."""
+    """Without the names of functions, too: DuckDB has nothing to show, and reads only tables of the warehouse."""
     from slipway.engines.duckdb import engine
     from slipway.environments.environment import Environment, Mode
     from slipway.query import sandbox

@@ -174,7 +174,7 @@ PLACES: dict[str, Places] = {
     "landed file": lambda at: whole([path for path in at.landing.rglob("*.csv") if path.is_file()]),
 }
 NEEDS_CONTENT = ("data", "landed file")
-# where a change of each is told; a record that cannot be read any more leaves the release before it as the last one
+# where a change of each is reported; a record that cannot be read any more leaves the release before it as the last one
 TOLD = {
     **dict.fromkeys(
         ("payload", "signature", "key id", "payload type", "envelope of the run before"), "signature"

@@ -1,4 +1,4 @@
-"""A query that depends on more than its tables is asked every time, and what it says is believed for that run alone."""
+"""A query that depends on more than its tables is asked every time, and what it says is believed only for that run."""
 
 from __future__ import annotations
 

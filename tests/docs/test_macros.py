@@ -1,4 +1,4 @@
-"""The page of macros is what their YAML says, their YAML is what the code says, and Slipway leaves a project's names alone."""
+"""The page of macros is what their YAML says, their YAML is what the code says, and Slipway does not touch a project's names."""
 
 from __future__ import annotations
 

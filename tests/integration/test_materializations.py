@@ -334,7 +334,7 @@ def test_a_python_model_that_fails_says_why(project: Meters) -> None:
     output = project.refused("build")
     assert "KeyError: 'missing'" in output
     assert project.published() == {}
-    # what is wrong with the rows alone is reported without the steps before it
+    # what is wrong only with the rows is reported without the steps before it
     project.write(
         "python_models/serving/broken.py",
         "import pandas as pd\n\n\ndef model(dbt, session):\n    return pd.DataFrame({'a': [True] * 9 + [5]})\n",
@@ -426,7 +426,7 @@ def test_a_view_is_internal_to_its_run(project: Meters) -> None:
     project.dbt("build")
     assert project.rows("serving.outer") == [(3,)]
     assert "curated.inner" not in project.published()
-    # alone, in another process, it is made again or said to be missing: never an empty table
+    # by itself, in another process, it is made again or said to be missing: never an empty table
     result = project.start("run", "-s", "outer", "--full-refresh", program="dbt").wait()
     assert result.code == 0 or "inner" in result.out
     assert project.rows("serving.outer") == [(3,)]

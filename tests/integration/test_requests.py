@@ -98,7 +98,7 @@ def test_each_file_costs_the_same(model: Model) -> None:
     model.build()
     one, ten = model.build(files=1), model.build(files=10)
     assert ten - one == Counter({"PUT": 9, "HEAD": 9, "GET": 9})
-    # of the names that this write alone has: what is there is compared with what DuckDB returned
+    # only of the names that this write has: what is there is compared with what DuckDB returned
     assert ten["LIST"] == 1
 
 

@@ -68,7 +68,7 @@ class Lake:
 
     @property
     def scan(self) -> str:
-        """The table for DuckDB alone."""
+        """The table for only DuckDB."""
         return f"iceberg_scan({literal(self.table.metadata_location.removeprefix('file://'))})"
 
     def by_duckdb(self, where: str = "true") -> list[Row]:

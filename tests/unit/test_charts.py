@@ -1,4 +1,4 @@
-"""What stands beside the axes of plots."""
+"""What is written next to the axes of plots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shadow runs: head built beside production on the inputs of the last release, compared with it, and written down.
+"""Shadow runs: head built next to production on the inputs of the last release, compared with it, and written down.
 
 Nothing is published, and nothing is staged in the environment. A shadow run that is killed leaves only a temporary folder, which
 later commands remove.

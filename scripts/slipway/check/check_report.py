@@ -141,7 +141,7 @@ def to_annotations(checked: Checked) -> Iterator[str]:
 
 
 def to_sarif(checked: Checked, version: str) -> dict[str, Any]:
-    """The check as a log of the Static Analysis Results Interchange Format 2.1.0 (OASIS), which code hosts show beside the lines.
+    """The check as a log of the Static Analysis Results Interchange Format 2.1.0 (OASIS), which code hosts show next to the lines.
 
     Args:
         checked: what was found.

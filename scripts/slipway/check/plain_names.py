@@ -86,7 +86,7 @@ class PlainNames:
         return None
 
     def meant(self, error: str) -> str:
-        """The Jinja for a table that DuckDB does not know, by the name alone; empty where no or more than one table has the name."""
+        """The Jinja for a table that DuckDB does not know, by only the name; empty where no or more than one table has the name."""
         found = _UNKNOWN.search(error)
         name = found.group(1).rstrip("!").lower() if found else ""
         fitting = [instead for (_, table), instead in self._instead.items() if table == name]

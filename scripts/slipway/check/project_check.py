@@ -413,7 +413,7 @@ class _Check:
             self.findings.append(finding)
 
     def _leave(self, node: Any, why: str) -> None:
-        """Note that a node cannot be looked at, and what its readers are to be told."""
+        """Note that a node cannot be looked at, and what to report for its readers."""
         if not any(one.node == node.unique_id and one.level is Level.ERROR for one in self.findings):
             self.unchecked.setdefault(node.unique_id, why)
         if node.resource_type == "test":

@@ -92,7 +92,7 @@ def _everything(at: _Place, base: str | None) -> CiResult:
     except SlipwayError as error:
         why = f"Built from the landed files and compared with nothing, because no release can be read: {error.line()}"
         at.show(Note(why))
-        done = run(RunOptions(**at.options(), alone=True), at.show).manifest
+        done = run(RunOptions(**at.options(), isolated=True), at.show).manifest
         return CiResult(done, None, None, (why,))
     try:
         described = released_code(at.records, found.releases, Profile(at.project).project_name)

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 @click.option(
     "--shadow",
     is_flag=True,
-    help="Build beside what is published, on the inputs of the last release; compare, record, publish nothing.",
+    help="Build next to what is published, on the inputs of the last release; compare, record, publish nothing.",
 )
 @options.output("text", "json")
 @options.project_dir
@@ -143,7 +143,7 @@ def _shadow(
     output_: str,
     project_dir: Path | None,
 ) -> None:
-    """Run beside production, and print how the result compares with what is published."""
+    """Run next to production, and print how the result compares with what is published."""
     from slipway.canary.shadow import shadow_run
     from slipway.cli.comparisons import print_report
     from slipway.environments.profiles import find_project

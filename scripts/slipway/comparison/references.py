@@ -212,9 +212,9 @@ def pair(
         NotFoundError: neither side has a table that is named.
         UsageError: a file or a single table stands against several tables, or tables are named for two of which each is one.
     """
-    alone = [side for side in (base, head) if isinstance(side, NamedFile) or side.single]
-    if alone:
-        return _pair_of_one(base, head, patterns, alone)
+    singles = [side for side in (base, head) if isinstance(side, NamedFile) or side.single]
+    if singles:
+        return _pair_of_one(base, head, patterns, singles)
     assert isinstance(base, NamedTables)
     assert isinstance(head, NamedTables)
     there, here = base.names, head.names
@@ -252,8 +252,8 @@ def _matching(patterns: Sequence[str], base: NamedTables, head: NamedTables) -> 
     return found
 
 
-def _pair_of_one(base: Named, head: Named, patterns: Sequence[str], alone: Sequence[Named]) -> Pairing:
-    many = next((side for side in (base, head) if side not in alone), None)
+def _pair_of_one(base: Named, head: Named, patterns: Sequence[str], singles: Sequence[Named]) -> Pairing:
+    many = next((side for side in (base, head) if side not in singles), None)
     if many is None:
         if patterns:
             raise UsageError(
@@ -264,11 +264,11 @@ def _pair_of_one(base: Named, head: Named, patterns: Sequence[str], alone: Seque
         sides = [None if isinstance(side, NamedFile) else side.single for side in (base, head)]
         return Pairing([(sides[1] or sides[0] or head.label, sides[0], sides[1])])
     assert isinstance(many, NamedTables)
-    own = next((side.single for side in alone if isinstance(side, NamedTables)), None)
+    own = next((side.single for side in singles if isinstance(side, NamedTables)), None)
     wanted = list(patterns) or ([own] if own else [])
     if len(wanted) != 1:
         raise UsageError(
-            f"{alone[0].label} is one table, and {many.label} has several",
+            f"{singles[0].label} is one table, and {many.label} has several",
             "it is not clear which one it is compared with",
             f"Name one table after the two sides, such as {min(many.names, default='serving.orders')}",
         )

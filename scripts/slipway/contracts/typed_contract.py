@@ -114,7 +114,7 @@ class TypedContract:
     # ------------------------------------------------------------------------------------------ custom properties
 
     def _custom(self, kind: type[BaseModel], path: Path, part: Mapping[str, Any]) -> dict[str, Any]:
-        """Custom properties of a part; those of another vendor are left alone."""
+        """Custom properties of a part; those of another vendor are ignored."""
         given: dict[str, Any] = {}
         at: dict[str, Path] = {}
         known = [field.alias or name for name, field in kind.model_fields.items()]

@@ -1,4 +1,4 @@
-"""A project as code alone: parsed, with tables without rows in place of those that are published."""
+"""Only the code of a project: parsed, with tables without rows in place of those that are published."""
 
 from __future__ import annotations
 

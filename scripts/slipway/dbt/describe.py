@@ -116,7 +116,7 @@ class Descriptions:
 
     @cached_property
     def _of_contracts(self) -> dict[str, dict[str, str]]:
-        """Tables, as ``layer.table`` or by their names alone, to their columns and what contracts say of them."""
+        """Tables, as ``layer.table`` or by only their names, to their columns and what contracts say of them."""
         found: dict[str, dict[str, str]] = {}
         for contract in read_contracts(self._project):
             feed = Feed.of(contract)

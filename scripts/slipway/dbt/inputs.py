@@ -162,7 +162,7 @@ def increment(
     """
     snapshots = since(table, consumed)
     if column is not None and table is not None and has_withdrawn(table):
-        snapshots = None  # the rows alone do not say what an earlier snapshot showed of a partition
+        snapshots = None  # the rows do not say what an earlier snapshot showed of a partition
     values: set[object] | None = None
     if column is None:
         predicate = rows_added(table, consumed)

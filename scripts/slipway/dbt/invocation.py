@@ -40,7 +40,7 @@ class _Current:
         session: of the invocation, from the plugin.
         refusal: the first error of slipway's own, from the plugin.
         write_python: writes what a Python model returned, from the plugin: the model's call, its frame, and a connection.
-        stubs: tables without rows in place of the published ones, from a caller that looks at code alone.
+        stubs: tables without rows in place of the published ones, from a caller that looks only at code.
     """
 
     request: RunRequest | None = None

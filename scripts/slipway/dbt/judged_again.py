@@ -101,7 +101,7 @@ def judge_again(
         options: project, target and how to run; what is selected is decided here.
         table: the quarantine table.
         show: gets the progress.
-        dry_run: build the pair alone, from what is published, in a scratch environment, which is removed again.
+        dry_run: build only the pair, from what is published, in a scratch environment, which is removed again.
 
     Raises:
         NotFoundError: as ``pair_of``.

@@ -36,7 +36,7 @@ class Column(Protocol):
 
     @property
     def constraints(self) -> Sequence[Any]:
-        """Those of the column alone."""
+        """Only those of the column."""
 
 
 class Macro(Protocol):

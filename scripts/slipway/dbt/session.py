@@ -109,7 +109,7 @@ class Session:
         # whoever names the inputs compares code, and builds nothing for readers
         if request.pins is not None:
             environment = environment.read_only()
-        if request.alone:
+        if request.isolated:
             environment = environment.scratch(Path(str(request.scratch)))
         self.environment = environment
         check_vars(request.vars)
@@ -122,7 +122,7 @@ class Session:
         if asked_slice is not None:
             self.scratch = self.scratch or environment.home / "scratch" / request.run_id
         inputs = outputs = Tables(environment, self.secret.renew)
-        if self.scratch and not request.alone:
+        if self.scratch and not request.isolated:
             outputs = Tables(environment.scratch(self.scratch), self.secret.renew)
         places = Places(profile, inputs, outputs, asked_slice is not None, request.pins)
         self.records = Records(outputs.environment)
@@ -176,7 +176,7 @@ class Session:
             raise ConfigError(
                 f"dbt clone cannot make tables of {self.environment.name}",
                 "a table gets there by a run that is published whole, and dbt clone is none",
-                "Use slipway ci, which clones the tables of a release by metadata alone, or slipway promote for another environment",
+                "Use slipway ci, which clones the tables of a release by their metadata, or slipway promote for another environment",
             )
         if builds() and self.manifest:
             hooks.check_copies(self.manifest)

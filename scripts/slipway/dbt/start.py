@@ -48,7 +48,7 @@ class RunOptions:
         threads: dbt threads, None for the profile's.
         scratch: build in this folder instead of the environment's own tables.
         pins: inputs fixed to metadata locations, ``schema.table`` to location.
-        alone: as for ``RunRequest``.
+        isolated: as for ``RunRequest``.
         state: folder with dbt's manifest to compare with; sets ``--defer --state``.
         command: the command line, for the record.
         wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
@@ -68,7 +68,7 @@ class RunOptions:
     threads: int | None = None
     scratch: Path | None = None
     pins: dict[str, str] | None = None
-    alone: bool = False
+    isolated: bool = False
     state: Path | None = None
     command: Sequence[str] = ()
     wait: float | None = None
@@ -118,7 +118,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         vars=options.vars,
         scratch=str(options.scratch) if options.scratch else None,
         pins=options.pins,
-        alone=options.alone,
+        isolated=options.isolated,
         command=list(options.command),
         wait=options.wait,
         staged_for=options.staged_for,
@@ -145,7 +145,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
 
     request.beginning = beginning
     # a log of its own would be left behind if the process is killed
-    is_own = options.scratch is None or (options.pins is None and not options.alone)
+    is_own = options.scratch is None or (options.pins is None and not options.isolated)
     logs = environment.logs if is_own else Path(str(options.scratch)) / "logs"
     log = logs / f"{request.run_id}.jsonl"
     events = EventStream(request.run_id, log, show)

@@ -1,4 +1,4 @@
-"""Tables without rows in place of those that are published, for commands that look at code alone.
+"""Tables without rows in place of those that are published, for commands that look only at code.
 
 While ``invocation.current.stubs`` is set, whatever a macro asks the plugin about a relation is answered from here: neither the catalog nor the
 landing area nor a file of data is read.

@@ -95,9 +95,9 @@ def forms_of(head: str, tail: str) -> list[CsvForm]:
     ]
     if not scored or scored[0][0] * 10 < 6 * len(scored[0][-1]):
         # lines of text, of which no sign makes columns
-        alone = next((sign for sign in _DELIMITERS if sign not in head), _SEPARATOR)
-        if records := _read(head, alone, '"', ""):
-            found.insert(0, _form(Quotation(alone), records, head, tail))
+        unused = next((sign for sign in _DELIMITERS if sign not in head), _SEPARATOR)
+        if records := _read(head, unused, '"', ""):
+            found.insert(0, _form(Quotation(unused), records, head, tail))
     # with another delimiter a file whose quotes are wrong would have other columns
     return [form for form in found if form.delimiter == found[0].delimiter]
 
@@ -303,7 +303,7 @@ def _footers_of(tail: str, width: int, how: Quotation) -> int:
 
 
 def _is_footer(values: Sequence[str], width: int) -> bool:
-    """Whether these are no values of a record: a text alone, or one that says that the others are a total.
+    """Whether these are no values of a record: a single text, or one that says that the others are a total.
 
     Two values or more without such a word may be a record that is cut off.
     """

@@ -71,8 +71,8 @@ class Landing:
     Args:
         tables: of the environment.
         feeds: those of the project.
-        among: keys of the landing area that alone are looked at; None for all. Of a feed whose files are each the whole, all are
-            looked at anyhow: which of them is the newest is decided by all that are there.
+        among: the only keys of the landing area that are looked at; None for all. Of a feed each of whose files replaces all rows, all are
+            looked at anyhow, because all of them decide which is the newest.
     """
 
     def __init__(self, tables: Tables, feeds: Sequence[Feed], among: Collection[str] | None = None) -> None:

@@ -16,7 +16,7 @@ from slipway.counts import plural
 from slipway.monitors.formulas import Sketch, binned, quantile_edges, stability_index, usual_range
 
 _SAME_WEEKDAY = 4
-"""So many days of the same weekday are compared with alone; with fewer, all days are."""
+"""With so many days of the same weekday, only these are compared with; with fewer, all days are."""
 _LEAST_VOLUME_SPREAD = 0.1
 """Row counts that differ by less than a tenth are never unusual by themselves."""
 _LEAST_RATE_SPREAD = 0.005

@@ -1,4 +1,4 @@
-"""How many rows a table has or got by day, from Iceberg metadata alone: no data file is opened."""
+"""How many rows a table has or got by day, only from Iceberg metadata: no data file is opened."""
 
 from __future__ import annotations
 

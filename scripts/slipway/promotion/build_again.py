@@ -85,7 +85,7 @@ def rebuild(
     what = f"Promotion to {target.name}"
     Holds(records).refuse(what)
     refuse_moved(proposal, records)
-    signing_for(target)  # a key that cannot be used is told before hours of building
+    signing_for(target)  # a key that cannot be used is reported before hours of building
     manifest = _built(proposal, build)
     if manifest.outcome is Outcome.UNCHANGED:
         return None, _compared(proposal, manifest)

@@ -1,4 +1,4 @@
-"""Whether a release has the evidence that a policy demands: a finding for each rule, from records alone.
+"""Whether a release has the evidence that a policy demands: a finding for each rule, from nothing but records.
 
 A rule that cannot be evaluated is not met, and says why.
 """

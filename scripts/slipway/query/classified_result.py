@@ -20,7 +20,7 @@ _OPEN = ("public", "internal")
 def classified_result(
     project: Path, records: Records, columns: Iterable[str], tables: Collection[str]
 ) -> dict[str, str]:
-    """Columns of a result with their classification, by name alone: what an alias or an expression renames is not found.
+    """Columns of a result with their classification, by only their names: what an alias or an expression renames is not found.
 
     A contract counts where the query names its table, or one that is made from it as dbt's manifest of the last release says. Contracts with mistakes
     are passed over.

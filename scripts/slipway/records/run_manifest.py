@@ -136,7 +136,7 @@ class RunRequest:
         vars: dbt's ``--vars``.
         scratch: folder of a scratch environment to build in, instead of the target's own.
         pins: ``schema.table`` to metadata location, inputs fixed by the caller.
-        alone: with ``scratch``: read nothing of the target's tables, and land its files there as in a new environment.
+        isolated: with ``scratch``: read nothing of the target's tables, and land its files there as in a new environment.
         command: the command line, for the record.
         wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
         beginning: what was so before dbt was started; None for a run whose result is not to be used for the next one.
@@ -150,7 +150,7 @@ class RunRequest:
     vars: dict[str, Any] = field(default_factory=dict)
     scratch: str | None = None
     pins: dict[str, str] | None = None
-    alone: bool = False
+    isolated: bool = False
     command: list[str] = field(default_factory=list)
     wait: float | None = None
     beginning: Beginning | None = None

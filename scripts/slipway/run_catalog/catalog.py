@@ -77,7 +77,7 @@ class RunCatalog:
 
         Args:
             name: the table, published or not.
-            summary: what the snapshots of the table are to say of the run, beside its id.
+            summary: what the snapshots of the table are to say of the run, besides its id.
         """
         with self._lock:
             self._writable[name] = {**(summary or {}), RUN_ID: self.run_id}

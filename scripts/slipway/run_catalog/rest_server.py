@@ -263,4 +263,4 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(Answer(code, content.encode()))
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: what is refused is told to the client."""
+        """Log nothing: the client gets what is refused in the answer."""

@@ -50,7 +50,7 @@ def set_region(address: str) -> None:
     """Have the client of AWS use the region of a key's ARN, or else ``AWS_REGION``, which boto3 does not read by itself.
 
     Args:
-        address: of a key, such as ``awskms:alias/releases``; those of other services are left alone.
+        address: of a key, such as ``awskms:alias/releases``; those of other services are ignored.
     """
     if not address.startswith(_SCHEME):
         return

@@ -131,7 +131,7 @@ def trust_of(environment: Environment) -> Trust:
     """
     found = dict(_listed(environment))
     if environment.mode is Mode.EXPLORATORY and (path := _state_file()) and path.is_file():
-        with suppress(ConfigError, OSError):  # whoever signs with it is told
+        with suppress(ConfigError, OSError):  # whoever signs with it gets the error
             key = _public(_loaded(_read_generated(path), str(path)))
             found.setdefault(key.keyid, KnownKey(GENERATED, key))
     return Trust(found)

@@ -2,7 +2,7 @@
 
 Sources: in-toto Attestation Framework, "Statement" v1 and "ResourceDescriptor" v1; SLSA, "Build: Provenance" v1 and "Verification Summary Attestation" v1; in-toto
 attestation predicates, "Test result" v0.1.
-Fields of our own have snake case, so that they are told from those of the specifications; readers of these may ignore them.
+Fields of our own have snake case, so that they differ from those of the specifications; readers of these may ignore them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``slipway site build``: everything is gathered, each page is rendered if what it tells has changed, and dbt's own docs stand beside it."""
+"""``slipway site build``: everything is gathered, each page is rendered if what it shows has changed, and dbt's own docs are put next to them."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class TableTest:
 
     @property
     def label(self) -> str:
-        """What tells it from the other tests of its table: of a generic test its kind, as its column stands beside it, of others the name."""
+        """What distinguishes it from the other tests of its table: of a generic test its kind, as its column is shown next to it, of others the name."""
         return self.name if self.kind in _NAMED else self.kind
 
 

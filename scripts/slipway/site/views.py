@@ -316,11 +316,11 @@ class Views:
         """The last run if readers do not see what it made and tests failed or warned in it: its id, outcome and these tests."""
         for run in self._complete[:1]:
             if run.outcome not in ("published", "unchanged") and run.failing:
-                told = self._found.statuses
+                shown = self._found.statuses
                 failing = [
                     test
                     for test in run.failing
-                    if test.unique_id not in told or told[test.unique_id].run_id != run.run_id
+                    if test.unique_id not in shown or shown[test.unique_id].run_id != run.run_id
                 ]
                 return {"run_id": run.run_id, "outcome": run.outcome, "failing": failing} if failing else None
         return None

@@ -121,8 +121,8 @@ def _executed(result: Mapping[str, Any], found: Node | TestResult | None) -> Spa
         }
     elif found is not None:
         attributes["dbt.failures"] = found.failures
-    told = found.explanation if isinstance(found, TestResult) else found.message if found else ""
-    message = told or str(result.get("message") or "")
+    explained = found.explanation if isinstance(found, TestResult) else found.message if found else ""
+    message = explained or str(result.get("message") or "")
     kind, name = unique_id.split(".", maxsplit=1)[0], (found.name if isinstance(found, TestResult) else "")
     table = found.table if isinstance(found, Node) else None
     return Span(

@@ -1,6 +1,6 @@
 """Commands killed at named places and at any instant: readers see whole releases, and the next run heals.
 
-The long part says in a failure which seed, place and call it was. To repeat one seed alone:
+The long part says in a failure which seed, place and call it was. To repeat only one seed:
 ``pytest tests/integration/chaos/test_kills.py -m long -k 'instants and 7'``. More seeds: ``SLIPWAY_CHAOS_SEEDS=100``.
 """
 

@@ -74,7 +74,7 @@ class Shop:
 
     @contextmanager
     def edited(self, edit: Edit) -> Iterator[None]:
-        """The project with an edit; afterwards as it was, with the first release alone."""
+        """The project with an edit; afterwards as it was, with only the first release."""
         path = self.project / edit.file
         before = text = path.read_text(encoding="utf-8")
         for old, new in ((edit.old, edit.new), *edit.more):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.server
 
 
 def allowed(endpoint: str, lake: Lake, *statements: Mapping[str, object]) -> None:
-    """Let the project's commands be a user of the store who may do this alone."""
+    """Let the project's commands be a user of the store who may do only this."""
     iam, name = boto3.client("iam", **access(endpoint)), f"user-{lake.bucket}"
     iam.create_user(UserName=name)
     policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})

@@ -43,7 +43,7 @@ def project(folder: Path) -> Path:
 @given(
     name=st.sampled_from(FILES[1:]),
     edit=st.one_of(
-        st.just("remove"), st.just("rename"), st.just("beside"), st.binary(min_size=1, max_size=9)
+        st.just("remove"), st.just("rename"), st.just("next to"), st.binary(min_size=1, max_size=9)
     ),
 )
 def test_any_edit_changes_the_digest(name: str, edit: str | bytes) -> None:
@@ -55,7 +55,7 @@ def test_any_edit_changes_the_digest(name: str, edit: str | bytes) -> None:
         match edit:
             case "remove":
                 path.unlink()
-            case "rename" | "beside":
+            case "rename" | "next to":
                 other = path.with_name(f"other_{path.name}")
                 if path.parent == folder:  # only files of certain names are read there
                     other = folder / "models" / path.name

@@ -108,7 +108,7 @@ READ = {"serving.daily": {"curated.lines", "curated.rates"}, "serving.late": {"s
         (("DAY",), ("note",), {"paid": ("curated.lines",), "rated": ("curated.lines",)}),
         (("town",), ("note",), {"paid": (), "rated": ()}),
     ],
-    ids=["a column of both", "of one", "beside one that nothing reads", "of a group", "that nothing reads"],
+    ids=["a column of both", "of one", "next to one that nothing reads", "of a group", "that nothing reads"],
 )
 def test_column_lineage_decides_what_a_difference_follows_from(
     lines: tuple[str, ...], rates: tuple[str, ...], expected: dict[str, tuple[str, ...]]

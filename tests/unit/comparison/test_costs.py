@@ -37,7 +37,7 @@ def cpu(seconds: float | None, elapsed: float | None = 60) -> Cost:
         "more than a second more",
         "base took no time",
         "elapsed time where there is no other",
-        "processor time of one side alone",
+        "processor time of only one side",
         "nothing known of base",
         "nothing known of head",
         "faster",
@@ -69,20 +69,20 @@ def test_no_table_in_common_breaks_no_bound() -> None:
 
 
 def report(*, most: float | None = None, head: Cost | None = None) -> ComparisonReport:
-    dear = Cost(
+    cost = Cost(
         seconds=4, cpu_seconds=2, bytes=1024, bytes_read=2048, bytes_written=1024, peak_memory_bytes=3 << 20
     )
     table = TableComparison(
         name="serving.a",
         coverage=Coverage(method=Method.KEY, key=("id",)),
-        base=Side(rows=1, **dear.model_dump()),
-        head=Side(rows=1, **(head or dear).model_dump()),
+        base=Side(rows=1, **cost.model_dump()),
+        head=Side(rows=1, **(head or cost).model_dump()),
     )
     costs = ComparedCosts(
         base=Cost(seconds=9, peak_memory_bytes=5 << 20),
         head=Cost(seconds=8, cpu_seconds=7),
         max_slowdown=most,
-        slowdowns=slowdowns({"serving.a": (dear, head or dear)}, most) if most else (),
+        slowdowns=slowdowns({"serving.a": (cost, head or cost)}, most) if most else (),
     )
     return make_report([judge(table)], costs=costs)
 
@@ -111,8 +111,8 @@ def test_a_broken_bound_fails_a_comparison_without_a_difference() -> None:
     assert report(head=slow).passed
     made = report(head=slow, most=2)
     assert not made.passed
-    told = "serving.a: 3 times as much processor time (2.0 s → 6.0 s)"
-    assert to_text(made).startswith(f"Comparison: failed, slower than 2 times base: {told}, all: 3 times")
+    slower = "serving.a: 3 times as much processor time (2.0 s → 6.0 s)"
+    assert to_text(made).startswith(f"Comparison: failed, slower than 2 times base: {slower}, all: 3 times")
     assert "slower than 2 times base" in to_markdown(made)
     assert "slower than 2 times base" in to_html(made)
 

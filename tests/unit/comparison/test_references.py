@@ -20,7 +20,7 @@ NOW = datetime(2026, 3, 1, 5, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("text", "seen"),
+    ("text", "moment"),
     [
         pytest.param("@today", "2026-03-01T23:59:59.999999+00:00", id="today"),
         pytest.param("@yesterday", "2026-02-28T23:59:59.999999+00:00", id="yesterday"),
@@ -29,8 +29,8 @@ NOW = datetime(2026, 3, 1, 5, 30, tzinfo=UTC)
         pytest.param("@2024-02-29T06:00+02:00", "2024-02-29T04:00:00+00:00", id="time-zone"),
     ],
 )
-def test_a_day_means_its_end(text: str, seen: str) -> None:
-    assert _moment(text, NOW).isoformat() == seen
+def test_a_day_means_its_end(text: str, moment: str) -> None:
+    assert _moment(text, NOW).isoformat() == moment
 
 
 @pytest.mark.parametrize("text", ["@", "@tomorrow", "@2024-02-30", "@20x"])

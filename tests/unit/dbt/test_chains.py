@@ -252,8 +252,8 @@ def test_corrections_are_carried(
 ) -> None:
     found = follow(lakes, chained, name, CORRECTIONS)
     # what a strategy can do by itself is not built anew
-    alone = {"overwrite-rows", "overwrite-aggregates", "overwrite-the-largest", "overwrite-two-fields"}
-    assert found.carried == 4 if name in alone else found.carried < 4
+    carried_over = {"overwrite-rows", "overwrite-aggregates", "overwrite-the-largest", "overwrite-two-fields"}
+    assert found.carried == 4 if name in carried_over else found.carried < 4
 
 
 @pytest.mark.parametrize(

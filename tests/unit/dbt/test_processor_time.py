@@ -1,4 +1,4 @@
-"""Processor time of nodes that ran alone, and of no others."""
+"""Processor time of nodes that ran while no other did, and of no others."""
 
 from __future__ import annotations
 

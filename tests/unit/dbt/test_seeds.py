@@ -62,7 +62,7 @@ def test_quotes_that_begin_late_are_quotes(cursor: duckdb.DuckDBPyConnection, tm
         pytest.param("\ufeffk,t\r\n1,a\r\n\r\n2,b", ",", [("1", "a"), ("2", "b")], id="bom-and-blank-line"),
         pytest.param('k,t\n1,\n2,""\n3, \n', ",", [("1", None), ("2", None), ("3", " ")], id="empty"),
         pytest.param("k,t\n# 1,a\n1,\\N\n", ",", [("# 1", "a"), ("1", "\\N")], id="no-comments-no-escapes"),
-        pytest.param("k,t\n", ",", [], id="header-alone"),
+        pytest.param("k,t\n", ",", [], id="only-a-header"),
     ],
 )
 def test_the_dialect_is_fixed(

@@ -99,7 +99,7 @@ def test_fields_are_named_after_column_and_transform() -> None:
         ("Name_bucket_16", "Name"),
         ("Name_truncate_3", "Name"),
         ("n", "n"),
-        # Avro has ASCII names alone
+        # Avro has only ASCII names
         ("column_4_bucket_2", "größe"),
     ]
     assert columns[0].expression == "(\"at\" at time zone 'UTC')::date"

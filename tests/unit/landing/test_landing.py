@@ -88,7 +88,7 @@ def test_folders_are_no_values(tmp_path: Path) -> None:
         pytest.param((b'"id","text","amount"\n1,a,2\n'), id="quoted-header"),
         pytest.param(lines("1,'a',2", "#2,b,3", "3,//c,4").encode(), id="no-comments"),
         pytest.param(lines(f"1,{'x' * 100_000},2").encode(), id="long-value"),
-        pytest.param(lines("1,a,2", "2,b,3").replace("\n", "\r").encode(), id="carriage-returns-alone"),
+        pytest.param(lines("1,a,2", "2,b,3").replace("\n", "\r").encode(), id="only-carriage-returns"),
         pytest.param(lines("id,text,amount").encode(), id="row-like-the-header"),
         pytest.param(b'id,text,amount\r\n1,"a\r\nb",2\n2,c,3\r3,d,4\n', id="mixed-line-ends"),
         pytest.param(lines(*(f"{n},{'y' * 90},{n}" for n in range(50_000))).encode(), id="many-rows"),

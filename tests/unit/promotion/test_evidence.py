@@ -197,7 +197,7 @@ def test_a_rule_that_is_not_met_says_why(rule: str, run: dict[str, Any], why: st
     found = unmet(**run)
     assert why in found[rule]
     assert found[rule].startswith("run r1: ")
-    # asked for alone, it is found as well
+    # asked for by itself, it is found as well
     assert why in unmet(require={rule: EVERYTHING[rule]}, **run)[rule]
 
 

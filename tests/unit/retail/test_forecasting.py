@@ -104,7 +104,7 @@ def test_intervals_nest_and_widen(revenues: list[float]) -> None:
 def test_pence_are_forecast_like_pounds(revenues: list[float], factor: float) -> None:
     """The model works on ratios: revenue in another unit gives the same forecast in that unit."""
     one, other = forecast(history(revenues)), forecast(history([revenue * factor for revenue in revenues]))
-    # with noise alone two weights can fit equally well but for rounding
+    # with nothing but noise two weights can fit equally well but for rounding
     for here, there in zip(one, other, strict=True):
         assert math.isclose(here.mean_revenue * factor, there.mean_revenue, rel_tol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Whatever a client tries, published files stay, and it is told in one sentence what was refused and why."""
+"""Whatever a client tries, published files stay, and the answer says in one sentence what was refused and why."""
 
 from __future__ import annotations
 

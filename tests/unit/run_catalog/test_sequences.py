@@ -160,8 +160,8 @@ def test_any_sequence_of_changes(
     run: CatalogRun, local: SqlCatalog, changes: list[tuple[bool, Change]]
 ) -> None:
     name = run.names["mine"]
-    beside = ("local", f"t{next(_number)}")
-    local.register_table(beside, run.published[name])
+    copy_of_it = ("local", f"t{next(_number)}")
+    local.register_table(copy_of_it, run.published[name])
     catalog = RunCatalog(run.place.tables, RUN, run.published)
     catalog.allow(name)
     with (
@@ -169,7 +169,7 @@ def test_any_sequence_of_changes(
         RestCatalog("run", uri=served.uri, token=served.token) as client,
     ):
         for is_allowed, change in changes:
-            table, other = client.load_table(name), local.load_table(beside)
+            table, other = client.load_table(name), local.load_table(copy_of_it)
             if is_allowed:
                 outcome = attempt(change, other)
                 assert attempt(change, table) == outcome
@@ -178,7 +178,7 @@ def test_any_sequence_of_changes(
                 with pytest.raises((BadRequestError, ForbiddenError, CommitFailedException)):
                     change(table)
                 assert catalog.staged(name) is before
-        table, other = client.load_table(name), local.load_table(beside)
+        table, other = client.load_table(name), local.load_table(copy_of_it)
         assert state(table) == state(other)
         assert rows(table) == rows(other)
     staged = catalog.staged(name)

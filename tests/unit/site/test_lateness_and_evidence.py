@@ -146,9 +146,9 @@ def test_a_promotion_shows_its_evidence_and_which_approvals_count(tmp_path: Path
     assert "'Ada'" not in page  # a value of a row
     assert "Why it was promoted" not in before
     assert ">signature verified<" in before
-    (told,) = (
+    (promoted,) = (
         one
         for one in json.loads((tmp_path / "site" / "api" / "releases.json").read_bytes())
         if one["promotion"]
     )
-    assert [one["why_not"] for one in told["promotion"]["approvals"]] == ["", "the key was revoked"]
+    assert [one["why_not"] for one in promoted["promotion"]["approvals"]] == ["", "the key was revoked"]

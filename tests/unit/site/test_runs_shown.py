@@ -1,4 +1,4 @@
-"""What is told of a run, and what is not."""
+"""What is shown of a run, and what is not."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_test_counts_in_the_run_that_looked_at_the_tables_as_readers_see_them(
     failed = ran(4, {"raw.a": "3", "raw.b": "1"}, Outcome.FAILED, a=Status.FAIL, b=Status.PASS)
     newest = [failed, second, first]
 
-    def told(**more: object) -> dict[str, tuple[str, str]]:
+    def statuses(**more: object) -> dict[str, tuple[str, str]]:
         current = release(3, {name: released(*at) for name, at in tables.items()}, **more)
         return {
             name.split(".")[2]: (one.status, one.run_id) for name, one in _statuses(newest, current).items()
@@ -70,9 +70,9 @@ def test_a_test_counts_in_the_run_that_looked_at_the_tables_as_readers_see_them(
 
     tables = {"raw.a": ("1", "a"), "raw.b": ("1", "b")}
     back = {"rolls_back": True, "returns_to": 1, "run_id": "run-1"}
-    assert told(**back) == {"a": ("pass", "run-1"), "b": ("pass", "run-4")}
+    assert statuses(**back) == {"a": ("pass", "run-1"), "b": ("pass", "run-4")}
     tables = {"raw.a": ("2", "a"), "raw.b": ("2", "b")}
-    assert told(run_id="run-2") == {"a": ("warn", "run-2"), "b": ("pass", "run-2")}
+    assert statuses(run_id="run-2") == {"a": ("warn", "run-2"), "b": ("pass", "run-2")}
 
 
 def test_rows_that_newer_files_replaced_are_one_of_the_places(tmp_path: Path) -> None:

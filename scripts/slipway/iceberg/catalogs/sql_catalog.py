@@ -45,7 +45,7 @@ def move(catalog: Catalog, staged: Sequence[StagedTable]) -> StagedTable | Moved
 
 
 def only_read(catalog: Catalog) -> None:
-    """Have PostgreSQL refuse whatever this process would change; a file of SQLite is opened for reading alone."""
+    """Have PostgreSQL refuse whatever this process would change; a file of SQLite is opened only for reading."""
     engine = cast("SqlCatalog", catalog).engine
     if engine.dialect.name != "postgresql":
         return

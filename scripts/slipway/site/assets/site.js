@@ -135,7 +135,7 @@ function prepareTheme() {
     const root = document.documentElement;
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
-    try { localStorage.setItem("slipway-theme", root.dataset.theme); } catch { /* the page alone has it then */ }
+    try { localStorage.setItem("slipway-theme", root.dataset.theme); } catch { /* only the page has it then */ }
   });
 }
 

@@ -40,7 +40,7 @@ def form(code: str, *macros: str, **values: object) -> list[object]:
             id="branch",
         ),
         pytest.param(
-            "select '--', \"/*\" from t", 'select \'--\', -- "x"\n"/*" from t', id="beside-literals"
+            "select '--', \"/*\" from t", 'select \'--\', -- "x"\n"/*" from t', id="next-to-literals"
         ),
         pytest.param("select '{{ x }}' , 1", "select '{{ x }}', -- one\n1", id="literal-with-a-tag"),
     ],

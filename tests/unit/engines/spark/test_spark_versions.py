@@ -1,4 +1,4 @@
-"""Whatever is missing for Spark, or has another version, is told in one line."""
+"""Whatever is missing for Spark, or has another version, is reported in one line."""
 
 from __future__ import annotations
 

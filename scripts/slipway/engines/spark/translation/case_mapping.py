@@ -30,7 +30,7 @@ def _pairs(runs: str) -> dict[str, str]:
 
 
 DIFFERENT = {"upper": _pairs(_UPPER), "lower": _pairs(_LOWER)}
-"""Characters that Spark maps differently from DuckDB when they stand alone, and what DuckDB makes of them."""
+"""Characters that Spark maps differently from DuckDB by themselves, and what DuckDB makes of them."""
 
 
 def mapped_by_character(name: str, text: str) -> str:

@@ -18,7 +18,7 @@ class TranslationError(ConfigError):
         what: whose query cannot be computed.
         why: the function, operator, type or clause, and its line.
         fix: what to write instead.
-        function: the function, operator, type or clause alone.
+        function: the function, operator, type or clause by itself.
         line_number: where it is in the query as dbt compiled it, counted from 1; 0 where that is not known.
     """
 

@@ -98,7 +98,7 @@ class Scope:
     expanding: list[str] = field(default_factory=list)
 
     def matches(self, name: str, table: str | None) -> Iterator[tuple[str, Column]]:
-        """Texts and columns that a name, with or without a table's, may mean in this scope alone."""
+        """Texts and columns that a name, with or without a table's, may mean in only this scope."""
         if table is None and name.lower() in self.merged:
             yield quoted(self.merged[name.lower()].name), self.merged[name.lower()]
             return

@@ -125,7 +125,7 @@ def _by_character(name: str) -> Function:
         ("text",),
         f"{name.upper()}({{0}})",
         build=lambda call: mapped_by_character(name, call.arguments[0].spark),
-        remark="character by character; Spark alone would make two characters of one, such as SS of ß",
+        remark="character by character; Spark's own function would make two characters of one, such as SS of ß",
     )
 
 
