@@ -16,18 +16,9 @@ from typing import Any
 
 from slipway.environments.environment import Environment, Mode
 from slipway.query.connections import Connection
+from slipway.records.node_results import Change, Node, Status, TestResult, Tests
 from slipway.records.release_records import PreviousRelease, Release, ReleasedTable
-from slipway.records.run_manifest import (
-    Change,
-    Code,
-    Node,
-    Outcome,
-    RunManifest,
-    Status,
-    TestResult,
-    Tests,
-    Versions,
-)
+from slipway.records.run_manifest import Code, Outcome, RunManifest, Versions
 from slipway.releases.cut import TableVersion
 from slipway.site.build_site import Site, SiteBuilt
 from slipway.site.releases_shown import history

@@ -30,7 +30,7 @@ from slipway.errors import ConfigError, ContractError
 from slipway.iceberg import partitioning
 from slipway.iceberg.types import duckdb_type, iceberg_type
 from slipway.landing import ledger
-from slipway.records import release_records, run_manifest
+from slipway.records import conservation, landed_files, node_results, release_records, run_manifest
 from slipway.records.run_manifest import Outcome
 
 if TYPE_CHECKING:
@@ -147,13 +147,13 @@ def subclasses(kind: type[errors.SlipwayError]) -> list[type[errors.SlipwayError
         run_manifest.InputSnapshot,
         run_manifest.Sample,
         run_manifest.SampledInput,
-        run_manifest.LandedFile,
-        run_manifest.Node,
-        run_manifest.Definition,
-        run_manifest.Tests,
-        run_manifest.TestResult,
-        run_manifest.Freshness,
-        run_manifest.Conservation,
+        landed_files.LandedFile,
+        node_results.Node,
+        node_results.Definition,
+        node_results.Tests,
+        node_results.TestResult,
+        landed_files.Freshness,
+        conservation.Conservation,
     ],
 )
 def test_run_manifest(pages: dict[str, Page], model: type[BaseModel]) -> None:
@@ -168,13 +168,13 @@ def test_outcomes(pages: dict[str, Page]) -> None:
 
 def test_statuses(pages: dict[str, Page]) -> None:
     rows = pages["docs/reference/run-manifest.md"].section("Status").rows("value", "meaning")
-    assert [row[0] for row in rows] == [status.value or "empty" for status in run_manifest.Status]
+    assert [row[0] for row in rows] == [status.value or "empty" for status in node_results.Status]
 
 
 def test_changes(pages: dict[str, Page]) -> None:
     rows = pages["docs/reference/run-manifest.md"].section("Node").rows("field", "type", "meaning")
     (meaning,) = (row[2] for row in rows if row[0] == "change")
-    assert re.findall(r"\w+", meaning.partition(":")[0].replace(" or ", " ")) == list(run_manifest.Change)
+    assert re.findall(r"\w+", meaning.partition(":")[0].replace(" or ", " ")) == list(node_results.Change)
 
 
 def test_release_record(pages: dict[str, Page]) -> None:
@@ -188,7 +188,7 @@ def test_ledger(pages: dict[str, Page]) -> None:
     page = pages["docs/reference/landing.md"]
     assert [row[0] for row in page.section("The ledger").rows("column", "content")] == ledger._SCHEMA.names
     verdicts = {row[0] for row in page.rows("verdict", "when", "then")}
-    assert verdicts == set(get_args(run_manifest.LandedFile.model_fields["verdict"].annotation))
+    assert verdicts == set(get_args(landed_files.LandedFile.model_fields["verdict"].annotation))
 
 
 def test_types(pages: dict[str, Page]) -> None:

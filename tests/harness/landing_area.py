@@ -12,7 +12,7 @@ from slipway.environments.environment import Environment, Mode, local_catalog
 from slipway.iceberg.tables import Tables
 from slipway.landing.feeds import Feed
 from slipway.landing.land import Landing, outstanding
-from slipway.records.run_manifest import LandedFile, Outstanding
+from slipway.records.landed_files import LandedFile, Outstanding
 
 HEADER = "id,text,amount"
 FEED = Feed("orders", ["id", "text", "amount"])

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from slipway.environments.environment import Environment, Mode
+from slipway.records.node_results import Node, Tests
 from slipway.records.release_records import Release, ReleasedTable
-from slipway.records.run_manifest import Code, Node, Outcome, RunManifest, Tests, Versions
+from slipway.records.run_manifest import Code, Outcome, RunManifest, Versions
 
 NOW = datetime(2024, 5, 2, 12, tzinfo=UTC)
 NO_COMMIT = Code(commit=None, dirty=True)

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from slipway.contracts.model import Severity
-from slipway.records.run_manifest import SCHEMA_VERSION, Record
+from slipway.records.record import SCHEMA_VERSION, Record
 
 CLAIM_LASTS = timedelta(minutes=10)
 """A message takes less; a claim that is older is of a process that died."""

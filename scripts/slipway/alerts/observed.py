@@ -8,7 +8,9 @@ from slipway.alerts.causes import Cause, Event, Observation
 from slipway.contracts.model import Severity
 from slipway.counts import plural
 from slipway.environments.environment import Mode
-from slipway.records.run_manifest import Freshness, Node, Outcome, Outstanding, RunManifest, Status, said
+from slipway.records.landed_files import Freshness, Outstanding
+from slipway.records.node_results import Node, Status, said
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.runs.decision import set_aside_reason
 from slipway.secrets import one_line
 

@@ -12,7 +12,7 @@ from slipway.contracts.model import Contract
 from slipway.counts import plural
 from slipway.landing.feeds import Feed
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import started_at
+from slipway.records.run_ids import started_at
 from slipway.runs.landed_now import FeedNow
 
 _AGES = ("freshness", "frequency")

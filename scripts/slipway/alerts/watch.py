@@ -18,7 +18,7 @@ from slipway.errors import DamagedError, SlipwayError
 from slipway.iceberg.commit import positions
 from slipway.iceberg.tables import Tables
 from slipway.records.release_records import Hold, Release
-from slipway.records.run_manifest import started_at
+from slipway.records.run_ids import started_at
 from slipway.records.store import Records
 from slipway.releases.holds import Holds
 from slipway.runs.history import killed_run

@@ -21,7 +21,9 @@ from slipway.code import git
 from slipway.code.versions import install
 from slipway.environments.environment import Environment
 from slipway.errors import SlipwayError
-from slipway.records.run_manifest import NOTHING_SELECTED, RunManifest, Status, said
+from slipway.records.node_results import Status, said
+from slipway.records.run_manifest import RunManifest
+from slipway.runs.run_request import NOTHING_SELECTED
 from slipway.settings import Settings
 
 _POLL = 0.05  # seconds

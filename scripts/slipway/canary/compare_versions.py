@@ -29,8 +29,10 @@ from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import temporary
 from slipway.records.code_comparisons import keep_comparison
+from slipway.records.node_results import Change
 from slipway.records.promotion_records import WHOLE_INPUT, CodeComparison
-from slipway.records.run_manifest import Change, RunManifest, Sample, new_run_id
+from slipway.records.run_ids import new_run_id
+from slipway.records.run_manifest import RunManifest, Sample
 from slipway.records.store import Records
 from slipway.releases.published import visible_tables
 from slipway.runs.replayable import is_history

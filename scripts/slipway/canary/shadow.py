@@ -20,7 +20,8 @@ from slipway.environments.environment import check_vars
 from slipway.environments.profiles import Profile
 from slipway.errors import SlipwayError
 from slipway.processes import too_late
-from slipway.records.run_manifest import Code, new_run_id
+from slipway.records.run_ids import new_run_id
+from slipway.records.run_manifest import Code
 from slipway.records.shadow_runs import ShadowOutcome, ShadowRun, keep_shadow_run
 
 

@@ -36,7 +36,8 @@ from slipway.iceberg.clones import clone_all
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import remove_left_over, temporary
-from slipway.records.run_manifest import Node, Outcome, RunManifest
+from slipway.records.node_results import Node
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.records.store import Records
 from slipway.releases.lookup import is_table
 from slipway.releases.rollback_rules import affected

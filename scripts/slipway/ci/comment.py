@@ -20,7 +20,8 @@ from slipway.comparison.report import (
 from slipway.comparison.results import DifferenceKind, TableComparison, Verdict
 from slipway.comparison.style import Style, table_lines
 from slipway.counts import plural, size
-from slipway.records.run_manifest import Change, RunManifest, Status
+from slipway.records.node_results import Change, Status
+from slipway.records.run_manifest import RunManifest
 
 MOST_CHARACTERS = 60_000
 """Of the comment; GitHub refuses one with more than 65,536, and the workflow adds a little."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from slipway.comparison.report import ComparisonReport
 from slipway.contracts.contract_changes import ContractDiff
 from slipway.counts import size
+from slipway.records.node_results import Change
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import Change, RunManifest
+from slipway.records.run_manifest import RunManifest
 from slipway.releases.rollback_rules import Exposure
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from slipway import counts
 
 if TYPE_CHECKING:
-    from slipway.records.run_manifest import Conservation, Node, RunManifest
+    from slipway.records.conservation import Conservation
+    from slipway.records.node_results import Node
+    from slipway.records.run_manifest import RunManifest
 
 
 _LAYERS = ("landing", "reference", "raw", "curated", "quarantine", "serving")
@@ -52,7 +54,7 @@ def one_line(text: str, length: int = 200) -> str:
 
 def change(node: Node) -> str:
     """What became of a table; that rows of it are not what its code makes goes before that nothing changed."""
-    from slipway.records.run_manifest import Change  # commands start without pydantic
+    from slipway.records.node_results import Change  # commands start without pydantic
 
     if node.stale:
         return "built, stale" if node.change is Change.BUILT else "stale"

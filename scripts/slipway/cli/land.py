@@ -10,7 +10,7 @@ import click
 
 from slipway.cli import figures, options, output
 from slipway.counts import plural
-from slipway.records.run_manifest import outstanding_lines
+from slipway.records.landed_files import outstanding_lines
 from slipway.secrets import one_line
 
 if TYPE_CHECKING:

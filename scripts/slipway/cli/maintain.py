@@ -113,7 +113,7 @@ def _explain(plan: Plan, written: int | None) -> None:
 
 def _described(step: Step) -> tuple[str, str, str]:
     from slipway.maintenance.steps import Compact, Expire, Forget
-    from slipway.records.run_manifest import run_date
+    from slipway.records.run_ids import run_date
 
     if isinstance(step, Compact):
         many = f"{plural(step.files, 'file')} to about {len(step.bins):,}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from slipway.cli import output
-from slipway.records.run_manifest import said
+from slipway.records.node_results import said
 from slipway.runs.progress import NodeEnded, NodeStarted, Note, Progress
 from slipway.secrets import hide, one_line
 

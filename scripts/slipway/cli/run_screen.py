@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.cli import figures, output
 from slipway.counts import plural
-from slipway.records.run_manifest import Change, Outcome, Status, outstanding_lines, shortened
+from slipway.records.landed_files import outstanding_lines
+from slipway.records.node_results import Change, Status, shortened
+from slipway.records.run_manifest import Outcome
 from slipway.secrets import one_line
 
 if TYPE_CHECKING:
     from slipway.dbt.start import Run
-    from slipway.records.run_manifest import LandedFile, Node, RunManifest, TestResult
+    from slipway.records.landed_files import LandedFile
+    from slipway.records.node_results import Node, TestResult
+    from slipway.records.run_manifest import RunManifest
     from slipway.runs.history import RunDetails
 
 

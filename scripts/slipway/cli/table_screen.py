@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.cli import figures, output
 from slipway.counts import plural
-from slipway.records.run_manifest import Status
+from slipway.records.node_results import Status
 from slipway.runs.origin import UNVERSIONED
 
 if TYPE_CHECKING:

@@ -49,8 +49,9 @@ from slipway.errors import DamagedError, NotFoundError, first_line
 from slipway.governance.column_lineage import Columns, columns_of_schema, lineages
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
+from slipway.records.node_results import Node
 from slipway.records.record_files import read_dbt_manifest
-from slipway.records.run_manifest import Node, RunManifest
+from slipway.records.run_manifest import RunManifest
 from slipway.sql_text import quote
 from slipway.storage.objects import object_store
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from slipway.comparison.style import Style
 from slipway.counts import plural
-from slipway.records.run_manifest import Status, TestCounts, TestResult, Tests
+from slipway.records.node_results import Status, TestCounts, TestResult, Tests
 
 _NAMED = 3
 _SHOWN = 10

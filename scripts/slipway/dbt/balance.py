@@ -18,7 +18,8 @@ from slipway.errors import ConfigError
 from slipway.iceberg.snapshots import current_content
 from slipway.landing.books import Counted, count, feed_columns, has_places
 from slipway.names import TableName
-from slipway.records.run_manifest import Conservation, Limit, NotCounted, RunManifest
+from slipway.records.conservation import Conservation, Limit, NotCounted
+from slipway.records.run_manifest import RunManifest
 from slipway.releases.publication import figures
 from slipway.releases.table_state import read_state
 from slipway.runs.pinned_tables import LANDING

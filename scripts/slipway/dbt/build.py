@@ -45,7 +45,8 @@ from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import Staging, confirm_snapshot
 from slipway.names import TableName
-from slipway.records.run_manifest import Change, Code, Definition, Node, Status
+from slipway.records.node_results import Change, Definition, Node, Status
+from slipway.records.run_manifest import Code
 from slipway.releases.publication import figures
 from slipway.releases.table_state import TableState, read_state
 from slipway.runs.intake import Intake

@@ -29,12 +29,14 @@ from slipway.errors import SlipwayError
 from slipway.iceberg.metadata_files import manifests_of
 from slipway.landing.area import listing_digest
 from slipway.names import TableName
-from slipway.records.run_manifest import Basis, Code, RunManifest, RunRequest, Status
+from slipway.records.node_results import Status
+from slipway.records.run_manifest import Basis, Code, RunManifest
 from slipway.runs.intake import Intake
 from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.repeat import local_files, settings, tables
 from slipway.runs.run_candidate import RunCandidate
 from slipway.runs.run_inputs import RunInputs
+from slipway.runs.run_request import RunRequest
 from slipway.runs.run_results import RunNodes
 from slipway.secrets import one_line
 

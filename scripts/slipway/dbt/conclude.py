@@ -29,20 +29,9 @@ from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.scan import Views
 from slipway.errors import ConfigError, ContractError, UnavailableError
 from slipway.names import TableName
-from slipway.records.run_manifest import (
-    Change,
-    Code,
-    Freshness,
-    InputSnapshot,
-    InputVolume,
-    Node,
-    Outcome,
-    RunManifest,
-    RunRequest,
-    Status,
-    TestResult,
-    Tests,
-)
+from slipway.records.landed_files import Freshness, InputVolume
+from slipway.records.node_results import Change, Node, Status, TestResult, Tests
+from slipway.records.run_manifest import Code, InputSnapshot, Outcome, RunManifest
 from slipway.records.store import Records
 from slipway.releases.publication import figures
 from slipway.runs.decision import RunFacts
@@ -51,6 +40,7 @@ from slipway.runs.intake import Intake
 from slipway.runs.pinned_tables import LANDING, PinnedTables
 from slipway.runs.run_candidate import BatchedModels, RunCandidate
 from slipway.runs.run_inputs import RunInputs
+from slipway.runs.run_request import RunRequest
 from slipway.runs.run_results import CarriedTests, RunNodes
 from slipway.secrets import hide, hide_in
 from slipway.storage.objects import writing_below

@@ -14,7 +14,7 @@ from typing import IO, Any
 from slipway.dbt.processor_time import ProcessorTime
 from slipway.errors import UnavailableError
 from slipway.processes import hold
-from slipway.records.run_manifest import Status
+from slipway.records.node_results import Status
 from slipway.runs.progress import NodeEnded, NodeStarted, Note, Progress
 from slipway.secrets import hide
 from slipway.storage.objects import writing_below

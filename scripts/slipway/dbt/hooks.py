@@ -28,7 +28,8 @@ from slipway.errors import ConfigError, DamagedError, NotFoundError
 from slipway.iceberg.catalogs.kinds import can_be_published_on
 from slipway.landing.area import nothing_to_land
 from slipway.names import shown
-from slipway.records.run_manifest import RunRequest, TestResult, outstanding_lines
+from slipway.records.landed_files import outstanding_lines
+from slipway.records.node_results import TestResult
 from slipway.records.store import Records
 from slipway.releases.candidates import staged_of
 from slipway.releases.lease_rules import WAITS
@@ -38,6 +39,7 @@ from slipway.runs.intake import Intake
 from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.run_candidate import RunCandidate
 from slipway.runs.run_inputs import RunInputs
+from slipway.runs.run_request import RunRequest
 from slipway.runs.run_results import CarriedTests
 from slipway.secrets import one_line
 from slipway.settings import Settings

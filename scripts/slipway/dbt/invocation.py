@@ -14,7 +14,7 @@ from slipway.dbt.command import Invocation, invocation_id
 from slipway.environments.profiles import Profile
 from slipway.errors import ConfigError, SlipwayError
 from slipway.processes import queries_end
-from slipway.records.run_manifest import RunRequest
+from slipway.runs.run_request import RunRequest
 from slipway.secrets import known
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from slipway.dbt.start import Run, RunOptions, run
 from slipway.environments.environment import Environment
 from slipway.errors import NotFoundError
 from slipway.processes import temporary
-from slipway.records.run_manifest import Conservation
+from slipway.records.conservation import Conservation
 from slipway.records.store import Records
 from slipway.releases.lookup import environment_of, is_table
 from slipway.runs.pinned_tables import LANDING

@@ -34,10 +34,11 @@ from slipway.dbt.volatility import Volatility, sources_of, with_inlined
 from slipway.environments.profiles import ADAPTER, PLUGIN
 from slipway.errors import SlipwayError
 from slipway.names import TableName
-from slipway.records.run_manifest import RunRequest, Versions
+from slipway.records.run_manifest import Versions
 from slipway.runs.earlier_results import EarlierResults, Tables
 from slipway.runs.pinned_tables import LANDING, PinnedTables
 from slipway.runs.run_inputs import RunInputs
+from slipway.runs.run_request import RunRequest
 from slipway.settings import Settings, variable
 
 NOT_PLAIN = (

@@ -37,8 +37,10 @@ from slipway.engines.duckdb import engine
 from slipway.environments.profiles import ADAPTER, Profile
 from slipway.errors import ConfigError, ContractError, SlipwayError
 from slipway.names import TableName
-from slipway.records.run_manifest import RunRequest, new_run_id, shortened
+from slipway.records.node_results import shortened
+from slipway.records.run_ids import new_run_id
 from slipway.runs.end import closing_lines
+from slipway.runs.run_request import RunRequest
 from slipway.secrets import one_line
 
 _OF_STUBS = frozenset({"exists", "list", "monitor", "partitions_changed", "pin", "rows_added", "staged"})

@@ -24,7 +24,7 @@ from slipway.contracts.typed_values import type_sql
 from slipway.dbt.readers import tables_read
 from slipway.errors import ConfigError, NotFoundError, UsageError
 from slipway.landing.feeds import Feed
-from slipway.records.run_manifest import Limit
+from slipway.records.conservation import Limit
 
 _KINDS = ("model", "seed", "snapshot")
 _TYPED = "macro.dbt_slipway.typed"

@@ -11,7 +11,7 @@ from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.errors import ConfigError
 from slipway.names import TableName
-from slipway.records.run_manifest import Definition
+from slipway.records.node_results import Definition
 
 _TABLES = ("model", "seed", "snapshot")
 

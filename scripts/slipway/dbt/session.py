@@ -43,7 +43,7 @@ from slipway.environments.sample_shares import requested_sample
 from slipway.errors import ConfigError, NotFoundError
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
-from slipway.records.run_manifest import Code, RunManifest, RunRequest
+from slipway.records.run_manifest import Code, RunManifest
 from slipway.records.store import Records
 from slipway.releases.holds import Holds
 from slipway.releases.leases import HeldLease
@@ -53,6 +53,7 @@ from slipway.runs.intake import Intake
 from slipway.runs.pinned_tables import LANDING, PinnedTables, Places
 from slipway.runs.run_candidate import BatchedModels, RunCandidate
 from slipway.runs.run_inputs import RunInputs
+from slipway.runs.run_request import RunRequest
 from slipway.runs.run_results import CarriedTests, RunNodes
 from slipway.secrets import one_line
 

@@ -10,7 +10,8 @@ from slipway.dbt.nodes import DbtManifest, DbtNode, DbtSource, find, is_inlined,
 from slipway.environments.environment import requested_slice
 from slipway.environments.sample_shares import requested_sample
 from slipway.errors import ConfigError
-from slipway.records.run_manifest import Node, Sample, SampledInput
+from slipway.records.node_results import Node
+from slipway.records.run_manifest import Sample, SampledInput
 from slipway.runs.pinned_tables import INPUT_LAYERS, LANDING
 
 _BOUNDARY_MACRO = "slice_predicate"

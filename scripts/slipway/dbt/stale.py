@@ -13,7 +13,7 @@ from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.nodes import DbtManifest, DbtNode, find_node, table_of
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
-from slipway.records.run_manifest import Change, Node
+from slipway.records.node_results import Change, Node
 from slipway.releases.table_state import TableState, others, read_state, why_stale
 from slipway.runs.pinned_tables import PinnedTables
 from slipway.runs.run_candidate import RunCandidate

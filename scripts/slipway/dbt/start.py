@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING, Any
 from slipway.alerts.routes import FILE, read_routes
 from slipway.environments.environment import Environment, Mode, check_vars, requested_slice
 from slipway.errors import SlipwayError, UnavailableError
-from slipway.records.run_manifest import (
-    NOTHING_SELECTED,
-    Beginning,
-    RunManifest,
-    RunRequest,
-    Status,
-    new_run_id,
-)
+from slipway.records.node_results import Status
+from slipway.records.run_ids import new_run_id
+from slipway.records.run_manifest import RunManifest
 from slipway.records.store import Records
 from slipway.runs.progress import NodeEnded, Note, Progress
 from slipway.runs.repeat import Repetition, begin, repeat, write
+from slipway.runs.run_request import NOTHING_SELECTED, Beginning, RunRequest
 from slipway.settings import Settings
 
 if TYPE_CHECKING:

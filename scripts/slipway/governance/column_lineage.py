@@ -14,7 +14,7 @@ from pydantic import Field
 from slipway.errors import first_line
 from slipway.governance.query_plan import QueryColumns, Sources, UnknownPlanError, columns_of
 from slipway.iceberg.types import duckdb_type
-from slipway.records.run_manifest import SCHEMA_VERSION, Record
+from slipway.records.record import SCHEMA_VERSION, Record
 from slipway.releases.lookup import is_table
 from slipway.sql_text import quote
 

@@ -15,7 +15,7 @@ from slipway.landing.area import Arrival, landing_area
 from slipway.landing.copies import Copies
 from slipway.landing.feed_files import FeedFiles
 from slipway.landing.feeds import Feed
-from slipway.records.run_manifest import LandedFile
+from slipway.records.landed_files import LandedFile
 from slipway.storage.objects import ObjectInfo
 
 RAW = "raw_rows"

@@ -34,7 +34,7 @@ from slipway.landing.layouts import Layout
 from slipway.landing.parquet_columns import columns_of_footer, cut_nanoseconds, problem_of
 from slipway.landing.read_errors import parquet_reason, reason_of, without_paths
 from slipway.names import shown
-from slipway.records.run_manifest import LandedFile
+from slipway.records.landed_files import LandedFile
 from slipway.sql_text import exact, literal, quote
 
 _SMALL = 4 << 20  # bytes of a file that is checked together with others

@@ -12,7 +12,7 @@ from slipway.landing.first_look import form_of_copy
 from slipway.landing.formats import FileKind, Header
 from slipway.landing.json_lines import LONGEST
 from slipway.landing.layouts import Layout
-from slipway.records.run_manifest import LandedFile
+from slipway.records.landed_files import LandedFile
 from slipway.sql_text import exact, literal, quote
 
 

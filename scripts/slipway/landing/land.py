@@ -28,7 +28,7 @@ from slipway.landing.layouts import Layout
 from slipway.landing.ledger import Entries, Ledger
 from slipway.names import shown, twin_key
 from slipway.processes import remove_left_over
-from slipway.records.run_manifest import LandedFile, Outstanding
+from slipway.records.landed_files import LandedFile, Outstanding
 
 Verdict = Literal["accepted", "rejected", "duplicate"]
 Ingested = Callable[[str], Collection[str]]

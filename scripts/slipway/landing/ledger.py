@@ -15,7 +15,8 @@ from pyiceberg.table import TableProperties
 from slipway.iceberg.commit import create_namespace, writing
 from slipway.iceberg.metadata_files import rows_of, summary_of
 from slipway.iceberg.tables import Tables
-from slipway.records.run_manifest import AHEAD, LandedFile, happened_at
+from slipway.records.landed_files import LandedFile
+from slipway.records.run_ids import AHEAD, happened_at
 from slipway.releases.published import LEDGER
 
 _COMPACT_AFTER = 50  # ledger files; then the ledger is written as one again

@@ -24,7 +24,7 @@ from slipway.maintenance.run_records import apply_forget, find_forgettable
 from slipway.maintenance.steps import Compact, Delete, Expire, Forget, Left, Plan, Step, chosen, plan
 from slipway.maintenance.survey import Survey, layout_of, survey
 from slipway.names import TableName
-from slipway.records.run_manifest import new_run_id
+from slipway.records.run_ids import new_run_id
 from slipway.records.store import Records
 from slipway.releases.holds import Holds
 from slipway.releases.publication import heal

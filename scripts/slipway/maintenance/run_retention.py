@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from slipway.maintenance.protection import window
 from slipway.maintenance.retention import History
 from slipway.maintenance.steps import Found
-from slipway.records.run_manifest import started_at
+from slipway.records.run_ids import started_at
 
 
 @dataclass(frozen=True)

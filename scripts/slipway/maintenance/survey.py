@@ -35,7 +35,8 @@ from slipway.maintenance.retention import (
 from slipway.maintenance.steps import Folder, Found, Layout
 from slipway.names import TableName
 from slipway.records.release_records import CandidateTable, Release
-from slipway.records.run_manifest import Outcome, RunManifest, started_at
+from slipway.records.run_ids import started_at
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.records.store import ROOT, Records
 from slipway.releases.cut import TableVersion
 from slipway.runs.replayable import inputs_of, made_by, why_not_replayable

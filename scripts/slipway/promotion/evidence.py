@@ -13,8 +13,10 @@ from itertools import takewhile
 from slipway.counts import plural
 from slipway.environments.environment import Mode
 from slipway.promotion.promotion_policy import Require
+from slipway.records.conservation import Conservation
 from slipway.records.promotion_records import CodeComparison, Finding
-from slipway.records.run_manifest import AHEAD, Conservation, RunManifest
+from slipway.records.run_ids import AHEAD
+from slipway.records.run_manifest import RunManifest
 from slipway.runs.decision import late_sources, tests_problem, why_not_published
 
 _NAMED = 3

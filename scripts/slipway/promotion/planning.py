@@ -35,7 +35,7 @@ from slipway.promotion.promotion_policy import FILE, Policy, Require, Rules, rea
 from slipway.promotion.recorded import read_plan, write_plan
 from slipway.records.promotion_records import CodeComparison, Demand, PlannedTable, PromotionPlan, Rests
 from slipway.records.release_records import Release, ReleasedTable
-from slipway.records.run_manifest import AHEAD, new_run_id
+from slipway.records.run_ids import AHEAD, new_run_id
 from slipway.records.store import Records
 from slipway.releases.attestation import signing_for
 from slipway.releases.candidates import check_case

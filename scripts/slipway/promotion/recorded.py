@@ -10,7 +10,7 @@ from slipway.counts import plural
 from slipway.errors import ConflictError, DamagedError, NotFoundError
 from slipway.records.promotion_records import Promotion, PromotionPlan
 from slipway.records.record_files import find_record, keep_dbt_manifest, read_record
-from slipway.records.run_manifest import started_at
+from slipway.records.run_ids import started_at
 from slipway.records.store import PROMOTIONS, Records
 from slipway.releases.approvals import PLANS, PlanFiles, plan_key
 from slipway.signing.approval_rules import Author, Judgement, judge

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
-from slipway.records.run_manifest import SCHEMA_VERSION, Record
+from slipway.records.record import SCHEMA_VERSION, Record
 
 WHOLE_INPUT = "the whole input"
 """What a comparison covers that was made of no slice and no sample."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from slipway.errors import DamagedError, ForeignError, first_line
 from slipway.names import SEMANTIC_LAYER
-from slipway.records.run_manifest import Record
+from slipway.records.record import Record
 from slipway.storage.objects import ObjectStore
 
 REPAIRED = ".repaired"

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import AwareDatetime, Field
 
 from slipway.names import TableName
-from slipway.records.run_manifest import SCHEMA_VERSION, Code, Record
+from slipway.records.record import SCHEMA_VERSION, Record
+from slipway.records.run_manifest import Code
 
 
 class Move(Record):

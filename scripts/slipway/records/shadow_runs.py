@@ -11,8 +11,9 @@ from enum import StrEnum
 from pydantic import AwareDatetime, Field
 
 from slipway.errors import DamagedError
+from slipway.records.record import SCHEMA_VERSION, Record
 from slipway.records.record_files import REPAIRED, read_record
-from slipway.records.run_manifest import SCHEMA_VERSION, Code, Record
+from slipway.records.run_manifest import Code
 from slipway.records.store import Records
 
 SHADOWS = "shadows"

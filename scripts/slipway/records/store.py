@@ -25,7 +25,8 @@ from slipway.records.record_files import (
     read_record,
 )
 from slipway.records.release_records import CandidateTable, Intent, PreviousRelease, Release
-from slipway.records.run_manifest import Checksums, Closed, RemovedRuns, RunManifest, run_date
+from slipway.records.run_ids import run_date
+from slipway.records.run_manifest import Checksums, Closed, RemovedRuns, RunManifest
 from slipway.secrets import one_line
 from slipway.storage.objects import ObjectStore, object_store
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime
 
 from slipway.errors import ConflictError
-from slipway.records.run_manifest import Record
+from slipway.records.record import Record
 
 RENEWED = 15.0
 """Seconds after which a run that lives writes its lease again."""

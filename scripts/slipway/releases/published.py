@@ -19,8 +19,8 @@ from slipway.iceberg.catalogs.next_step import is_mixture
 from slipway.iceberg.commit import positions
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
+from slipway.records.node_results import Change
 from slipway.records.release_records import Intent, Release
-from slipway.records.run_manifest import Change
 from slipway.records.store import Records
 from slipway.releases.cut import Cut, TableVersion
 

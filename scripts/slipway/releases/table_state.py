@@ -21,7 +21,7 @@ from slipway.engines.duckdb.request import Remade
 from slipway.errors import DamagedError
 from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.snapshots import content_of
-from slipway.records.run_manifest import Definition
+from slipway.records.node_results import Definition
 
 UNRECORDED = Definition()
 """The definition of rows that were written before definitions were recorded, or by another program."""

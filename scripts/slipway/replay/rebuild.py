@@ -22,7 +22,8 @@ from slipway.errors import ConfigError, DamagedTableError, NotFoundError, Slipwa
 from slipway.iceberg.tables import Tables, missing_file
 from slipway.names import TableName
 from slipway.processes import temporary
-from slipway.records.run_manifest import Node, RunManifest, Versions
+from slipway.records.node_results import Node
+from slipway.records.run_manifest import RunManifest, Versions
 from slipway.records.store import check_seal
 from slipway.releases.lookup import environment_of, find_run
 from slipway.replay.replay_verdict import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from slipway.comparison.results import Row, TableComparison, Verdict
-from slipway.records.run_manifest import Node, Record
+from slipway.records.node_results import Node
+from slipway.records.record import Record
 
 CHANGED = "its table does not hold the rows any more that the run recorded"
 GONE = "its table is not kept any more: compared with the digest that the run recorded"

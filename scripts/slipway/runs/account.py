@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slipway.errors import DamagedError, NotFoundError
+from slipway.records.conservation import Conservation
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import Conservation, Outcome, RunManifest, started_at
+from slipway.records.run_ids import started_at
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.records.store import Records
 from slipway.releases.lookup import environment_of
 

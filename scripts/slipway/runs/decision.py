@@ -9,7 +9,11 @@ from typing import Any
 
 from slipway.counts import plural
 from slipway.environments.environment import Environment, Mode
-from slipway.records.run_manifest import AHEAD, Conservation, Freshness, Outcome, RunManifest, Status, Tests
+from slipway.records.conservation import Conservation
+from slipway.records.landed_files import Freshness
+from slipway.records.node_results import Status, Tests
+from slipway.records.run_ids import AHEAD
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.secrets import one_line
 
 Decision = tuple[Outcome, str]

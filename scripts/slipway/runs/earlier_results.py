@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from slipway.records.run_manifest import Change, Node, RunManifest, Status, TestResult, Versions
+from slipway.records.node_results import Change, Node, Status, TestResult
+from slipway.records.run_manifest import RunManifest, Versions
 
 
 @dataclass(frozen=True)

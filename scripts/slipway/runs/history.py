@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, SlipwayError
 from slipway.processes import is_held
+from slipway.records.node_results import Change, Status
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import Change, Outcome, RunManifest, Status, started_at
+from slipway.records.run_ids import started_at
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.records.store import Records, seal_of
 from slipway.releases.lease_rules import Standing
 from slipway.releases.leases import Found, Leases

@@ -18,7 +18,7 @@ from slipway.landing.file_versions import current, newest, version, versions_que
 from slipway.landing.land import Landing, outstanding
 from slipway.landing.ledger import contents_key
 from slipway.names import TableName
-from slipway.records.run_manifest import InputVolume, LandedFile, Outstanding
+from slipway.records.landed_files import InputVolume, LandedFile, Outstanding
 from slipway.releases.table_state import read_state
 from slipway.runs.pinned_tables import PinnedTables
 

@@ -21,7 +21,8 @@ from slipway.iceberg.tables import Tables
 from slipway.landing.feeds import read_feeds
 from slipway.landing.land import Found, Landing, outstanding
 from slipway.names import TableName
-from slipway.records.run_manifest import LandedFile, Outstanding, new_run_id
+from slipway.records.landed_files import LandedFile, Outstanding
+from slipway.records.run_ids import new_run_id
 from slipway.records.store import Records
 from slipway.releases.published import visible_tables
 from slipway.runs.intake import contents_held

@@ -20,8 +20,9 @@ from slipway.engines.duckdb.scan import scanning, whole_scan
 from slipway.errors import DamagedError, NotFoundError
 from slipway.iceberg.snapshots import current_content, snapshot_with
 from slipway.names import TableName
+from slipway.records.node_results import TestResult
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import RunManifest, TestResult
+from slipway.records.run_manifest import RunManifest
 from slipway.releases.approvals import approved_by
 from slipway.releases.lookup import environment_of
 from slipway.releases.published import Published

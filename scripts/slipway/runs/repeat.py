@@ -24,24 +24,13 @@ from slipway.errors import DamagedError, SlipwayError
 from slipway.landing.area import landing_area, listing_digest, nothing_to_land
 from slipway.landing.feeds import read_feeds
 from slipway.names import TableName
+from slipway.records.landed_files import Freshness, outstanding_lines
+from slipway.records.node_results import Change, Node, Status, Tests
 from slipway.records.record_files import read_record
-from slipway.records.run_manifest import (
-    BASIS,
-    Basis,
-    Beginning,
-    Change,
-    Code,
-    Freshness,
-    Node,
-    Outcome,
-    RunManifest,
-    Status,
-    Tests,
-    Versions,
-    outstanding_lines,
-)
+from slipway.records.run_manifest import BASIS, Basis, Code, Outcome, RunManifest, Versions
 from slipway.records.store import Records, check_seal
 from slipway.runs.decision import RunFacts, decide
+from slipway.runs.run_request import Beginning
 from slipway.secrets import hide
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from slipway.names import TableName
-from slipway.records.run_manifest import Node, Outcome, RunManifest, Status
+from slipway.records.node_results import Node, Status
+from slipway.records.run_manifest import Outcome, RunManifest
 
 _INPUT_LAYERS = ("raw",)
 _REPLAYABLE = (Outcome.PUBLISHED, Outcome.STAGED, Outcome.UNCHANGED)

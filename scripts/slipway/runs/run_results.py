@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from slipway.records.run_manifest import Node
+from slipway.records.node_results import Node
 from slipway.runs.earlier_results import EarlierResults
 
 

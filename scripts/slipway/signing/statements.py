@@ -16,9 +16,11 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from slipway.records.node_results import Status, TestResult
 from slipway.records.promotion_records import CodeComparison, Promotion
+from slipway.records.record import SCHEMA_VERSION, Record
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import SCHEMA_VERSION, Record, RunManifest, Status, TestResult
+from slipway.records.run_manifest import RunManifest
 from slipway.secrets import hide, hide_in
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

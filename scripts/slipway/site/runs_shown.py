@@ -8,15 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from slipway.records.run_manifest import (
-    Change,
-    Conservation,
-    Node,
-    RunManifest,
-    Status,
-    TestResult,
-    started_at,
-)
+from slipway.records.conservation import Conservation
+from slipway.records.node_results import Change, Node, Status, TestResult
+from slipway.records.run_ids import started_at
+from slipway.records.run_manifest import RunManifest
 from slipway.secrets import MASK
 
 _KIND_OF_ERROR = re.compile(r"\b[A-Z]\w*(?: [A-Z]\w*)* Error\b")

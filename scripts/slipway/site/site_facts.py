@@ -19,10 +19,12 @@ from slipway.landing.ledger import Ledger
 from slipway.promotion.recorded import read_promotion
 from slipway.query.connections import Connection, connection
 from slipway.records.code_comparisons import COMPARISONS
+from slipway.records.landed_files import LandedFile
+from slipway.records.node_results import TestResult
 from slipway.records.promotion_records import CodeComparison
 from slipway.records.record_files import REPAIRED, read_record
 from slipway.records.release_records import Hold, Release
-from slipway.records.run_manifest import LandedFile, Outcome, RunManifest, TestResult
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.records.shadow_runs import ShadowRun, shadow_runs
 from slipway.records.store import Records
 from slipway.releases.approvals import approvers, promotion_judgement

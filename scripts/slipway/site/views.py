@@ -12,7 +12,7 @@ from slipway.contracts.model import FileMode
 from slipway.counts import plural
 from slipway.errors import ConfigError
 from slipway.monitors.service_levels import length, words
-from slipway.records.run_manifest import LandedFile
+from slipway.records.landed_files import LandedFile
 from slipway.site.lineage_plot import BOX_WIDTH, Box
 from slipway.site.releases_shown import ReleaseShown
 from slipway.site.runs_shown import BooksShown, FeedShown, RunShown, moment, without_values

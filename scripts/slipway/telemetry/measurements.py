@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from slipway.records.node_results import Node, Status, TestResult, said
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import Node, Outcome, RunManifest, Status, TestResult, said
+from slipway.records.run_manifest import Outcome, RunManifest
 
 Attributes = Mapping[str, str | int | float | bool]
 """Values of a span or sample by name. Names that OpenTelemetry's semantic conventions have are used where they fit."""

@@ -19,8 +19,8 @@ from slipway.iceberg.snapshots import current_content, snapshot_with
 from slipway.landing.area import LandingArea, landing_area
 from slipway.landing.file_versions import versions_query
 from slipway.landing.ledger import Ledger
+from slipway.records.landed_files import LandedFile
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import LandedFile
 from slipway.releases.published import Published
 from slipway.verification.declared_modes import DeclaredModes
 from slipway.verification.links import Findings, Kind, State, first_of

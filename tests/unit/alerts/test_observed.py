@@ -22,17 +22,9 @@ from slipway.contracts.model import (
     TeamMember,
 )
 from slipway.environments.environment import Mode
-from slipway.records.run_manifest import (
-    Change,
-    Freshness,
-    InputVolume,
-    Node,
-    Outcome,
-    Outstanding,
-    RunManifest,
-    Status,
-    TestResult,
-)
+from slipway.records.landed_files import Freshness, InputVolume, Outstanding
+from slipway.records.node_results import Change, Node, Status, TestResult
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.runs.decision import RunFacts, decide
 
 NOON = datetime(2024, 5, 2, 12, tzinfo=UTC)

@@ -15,7 +15,9 @@ from slipway.canary import builds
 from slipway.canary.builds import Build, build
 from slipway.canary.compare_versions import _not_rebuilt
 from slipway.errors import SlipwayError
-from slipway.records.run_manifest import NOTHING_SELECTED, Outcome, RunManifest, TestResult, Tests
+from slipway.records.node_results import TestResult, Tests
+from slipway.records.run_manifest import Outcome, RunManifest
+from slipway.runs.run_request import NOTHING_SELECTED
 
 
 @pytest.fixture

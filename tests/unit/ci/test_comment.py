@@ -15,8 +15,9 @@ from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, judge
 from slipway.contracts.contract_changes import ContractDiff
 from slipway.errors import NotFoundError
+from slipway.records.node_results import TestResult, Tests
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import Outcome, TestResult, Tests
+from slipway.records.run_manifest import Outcome
 from slipway.releases.rollback_rules import Exposure
 
 AGAINST = release(3, code=COMMIT)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from slipway.cli import run_screen
-from slipway.records.run_manifest import Change, Node, Outcome, RunManifest, Status, TestResult, Tests
+from slipway.records.node_results import Change, Node, Status, TestResult, Tests
+from slipway.records.run_manifest import Outcome, RunManifest
 
 
 @pytest.mark.parametrize(

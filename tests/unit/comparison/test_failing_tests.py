@@ -8,7 +8,7 @@ from slipway.comparison.failing_tests import compare_tests
 from slipway.comparison.html_report import to_html
 from slipway.comparison.report import ComparisonReport, make_report, to_markdown, to_text
 from slipway.comparison.results import Coverage, Method, Side, TableComparison, judge
-from slipway.records.run_manifest import Status, TestResult, Tests
+from slipway.records.node_results import Status, TestResult, Tests
 
 ROWS = judge(
     TableComparison(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slipway.dbt.after_promotion import difference
-from slipway.records.run_manifest import Definition
+from slipway.records.node_results import Definition
 from slipway.releases.table_state import TableState
 
 KNOWN = TableState("k1", {"raw.lines": "1", "raw.notes": "2"}, definition=Definition(key="d1"))

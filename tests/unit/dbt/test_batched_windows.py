@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slipway.engines.duckdb.batches import BatchedTable, Window
 from slipway.engines.duckdb.request import Remade
-from slipway.records.run_manifest import Definition
+from slipway.records.node_results import Definition
 from slipway.releases.table_state import DEFINITIONS, TableState
 from slipway.runs.run_candidate import BatchedModel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dbt.artifacts.schemas.results import NodeStatus, RunStatus, TestStatus
 
-from slipway.records.run_manifest import Change, Node, Status
+from slipway.records.node_results import Change, Node, Status
 
 
 def test_dbts_statuses_are_known() -> None:

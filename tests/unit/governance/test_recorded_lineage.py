@@ -12,7 +12,7 @@ from tests.harness.records import manifest, node
 from slipway.environments.environment import Environment, Mode
 from slipway.governance.column_lineage import TableLineage
 from slipway.governance.recorded_lineage import lineages_of_runs
-from slipway.records.run_manifest import new_run_id
+from slipway.records.run_ids import new_run_id
 from slipway.records.store import Records
 
 SCHEMAS = {"raw.lines": {"id": "BIGINT", "price": "DOUBLE"}}

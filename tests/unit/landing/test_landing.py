@@ -34,7 +34,7 @@ from slipway.landing.feeds import Feed
 from slipway.landing.first_look import Look
 from slipway.landing.land import Landing, outstanding
 from slipway.landing.ledger import Ledger, contents_key
-from slipway.records.run_manifest import LandedFile
+from slipway.records.landed_files import LandedFile
 from slipway.storage.objects import ObjectInfo
 
 

@@ -16,7 +16,8 @@ from tests.harness.landing_area import Area, lines
 from slipway.landing import ledger as module
 from slipway.landing.land import Verdict
 from slipway.landing.ledger import Ledger
-from slipway.records.run_manifest import LandedFile, new_run_id
+from slipway.records.landed_files import LandedFile
+from slipway.records.run_ids import new_run_id
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 ENTRIES = st.lists(

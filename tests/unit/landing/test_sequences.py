@@ -22,7 +22,7 @@ from slipway.contracts.model import FileMode
 from slipway.landing.file_versions import current, version, versions_query
 from slipway.landing.land import Landing
 from slipway.landing.ledger import Ledger
-from slipway.records.run_manifest import LandedFile
+from slipway.records.landed_files import LandedFile
 
 NAMES = ["a.csv", "b.csv", "sub/c.csv"]
 CONTENTS = {

@@ -11,8 +11,10 @@ from tests.harness.records import COMMIT, NO_COMMIT, NOW, manifest, node
 from slipway.environments.environment import Mode
 from slipway.promotion.evidence import Facts, best_comparison, evaluate
 from slipway.promotion.promotion_policy import Require
+from slipway.records.conservation import Conservation, NotCounted
+from slipway.records.landed_files import Freshness
+from slipway.records.node_results import Status, TestResult, Tests
 from slipway.records.promotion_records import CodeComparison, ComparedRows, Finding
-from slipway.records.run_manifest import Conservation, Freshness, NotCounted, Status, TestResult, Tests
 
 EVERYTHING: dict[str, Any] = {
     "tests_passed": True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.records.run_manifest import Outstanding, outstanding_lines
+from slipway.records.landed_files import Outstanding, outstanding_lines
 
 
 def item(path: str, feed: str | None = "orders") -> Outstanding:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.records.run_manifest import AHEAD, Freshness, happened_at, new_run_id
+from slipway.records.landed_files import Freshness
+from slipway.records.run_ids import AHEAD, happened_at, new_run_id
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001

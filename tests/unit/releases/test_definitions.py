@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.records.run_manifest import Definition
+from slipway.records.node_results import Definition
 from slipway.releases.table_state import UNRECORDED, made_by_after, others, why_stale
 
 CODES = [Definition(key=letter * 32, commit=letter * 40, run_id=f"run-{letter}") for letter in "abc"]

@@ -15,7 +15,7 @@ from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.snapshots import WITHDRAWS
 from slipway.iceberg.tables import stage_state
 from slipway.names import TableName
-from slipway.records.run_manifest import Definition
+from slipway.records.node_results import Definition
 from slipway.releases.table_state import TableState, read_state
 
 if TYPE_CHECKING:

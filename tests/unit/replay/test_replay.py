@@ -13,7 +13,7 @@ from slipway.comparison.results import (
     TableComparison,
     Verdict,
 )
-from slipway.records.run_manifest import Node
+from slipway.records.node_results import Node
 from slipway.replay.replay_verdict import ReplayReport, ReplayVerdict, judge_replay
 
 

@@ -6,15 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.harness.records import manifest, node
 
-from slipway.records.run_manifest import (
-    Change,
-    InputSnapshot,
-    Options,
-    RunManifest,
-    Status,
-    TestResult,
-    Tests,
-)
+from slipway.records.node_results import Change, Status, TestResult, Tests
+from slipway.records.run_manifest import InputSnapshot, Options, RunManifest
 from slipway.runs.earlier_results import EarlierResults
 
 IDS = ["test.shop.a", "test.shop.b", "test.shop.c"]

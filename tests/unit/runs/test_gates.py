@@ -10,20 +10,11 @@ from tests.harness import records
 from tests.harness.records import NOW, node
 
 from slipway.environments.environment import Mode
-from slipway.records.run_manifest import (
-    AHEAD,
-    Code,
-    Conservation,
-    Freshness,
-    InputVolume,
-    Limit,
-    Outcome,
-    Outstanding,
-    RunManifest,
-    Status,
-    TestResult,
-    Tests,
-)
+from slipway.records.conservation import Conservation, Limit
+from slipway.records.landed_files import Freshness, InputVolume, Outstanding
+from slipway.records.node_results import Status, TestResult, Tests
+from slipway.records.run_ids import AHEAD
+from slipway.records.run_manifest import Code, Outcome, RunManifest
 from slipway.runs.decision import closed_gate
 
 LANDED = NOW - timedelta(hours=30)

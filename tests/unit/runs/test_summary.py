@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from slipway.records.run_manifest import Change, Node, Outcome, RunManifest, Status
+from slipway.records.node_results import Change, Node, Status
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.runs.end import summary_line
 
 

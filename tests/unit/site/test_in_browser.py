@@ -16,7 +16,7 @@ from benchmarks.site import build, described, gathered
 from dbt.task import docs
 
 from slipway.governance.column_lineage import TableLineage
-from slipway.records.run_manifest import Outstanding
+from slipway.records.landed_files import Outstanding
 from slipway.runs.landed_now import FeedNow, LandedNow
 from slipway.site import site_folder
 from slipway.site.columns_shown import ColumnLineage

@@ -10,8 +10,9 @@ from benchmarks.site import build, gathered
 from tests.harness.records import manifest, node, release, released
 
 from slipway.alerts.service_clocks import Clock
+from slipway.records.node_results import Change
 from slipway.records.promotion_records import ApprovalRecord, Demand, Finding, Promotion
-from slipway.records.run_manifest import Change, Outcome, RunManifest
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.signing.approval_rules import Approval, Author, judge
 from slipway.site.releases_shown import PromotionShown
 from slipway.site.site_facts import _stale

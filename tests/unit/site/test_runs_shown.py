@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from tests.harness.records import NOW, manifest, node
 
-from slipway.records.run_manifest import LandedFile, Status, TestResult, Tests
+from slipway.records.landed_files import LandedFile
+from slipway.records.node_results import Status, TestResult, Tests
 from slipway.site.runs_shown import RunShown, timings, without_values, without_variables
 
 

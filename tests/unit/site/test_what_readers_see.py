@@ -15,15 +15,10 @@ from tests.harness.records import NOW, manifest, node, release, released
 from slipway.alerts.service_clocks import Clock
 from slipway.cli.figures import balance
 from slipway.contracts.contract_files import read_contract
-from slipway.records.run_manifest import (
-    Conservation,
-    LandedFile,
-    Outcome,
-    RunManifest,
-    Status,
-    TestResult,
-    Tests,
-)
+from slipway.records.conservation import Conservation
+from slipway.records.landed_files import LandedFile
+from slipway.records.node_results import Status, TestResult, Tests
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.site.releases_shown import ChangedTable
 from slipway.site.runs_shown import BooksShown, RunShown, TestShown
 from slipway.site.site_facts import TestStatus, _statuses

@@ -8,17 +8,11 @@ from typing import Any
 import pytest
 from tests.harness.records import NOW, manifest, node, release, released
 
+from slipway.records.conservation import Conservation
+from slipway.records.landed_files import Freshness, Outstanding
+from slipway.records.node_results import Status, TestResult, Tests
 from slipway.records.release_records import Release
-from slipway.records.run_manifest import (
-    Conservation,
-    Freshness,
-    Outcome,
-    Outstanding,
-    RunManifest,
-    Status,
-    TestResult,
-    Tests,
-)
+from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.telemetry.measurements import gauges_of, trace_of
 
 TEST = "test.shop.not_null_orders_id.1a2b3c"
