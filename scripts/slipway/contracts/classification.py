@@ -20,6 +20,9 @@ from typing import Any
 
 from slipway.contracts.model import Contract
 
+SECRECY = {"public": 0, "internal": 1, "confidential": 2, "restricted": 3}
+"""The usual classifications, each stricter than those before."""
+
 FEW_ROWS = 10
 """A sum over fewer rows tells what single rows have."""
 _PUBLIC = frozenset(("public",))

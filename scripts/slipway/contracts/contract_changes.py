@@ -14,10 +14,10 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from slipway.contracts.change_rules import (
+from slipway.contracts.change_rules import RULES
+from slipway.contracts.change_terms import (
     BOTH,
     NOBODY,
-    RULES,
     Custom,
     Effect,
     Items,

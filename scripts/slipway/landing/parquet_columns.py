@@ -20,7 +20,6 @@ from slipway.sql_text import exact, literal
 
 _DIGITS = 38  # of a decimal in DuckDB
 _ROWS = 65_536  # that are looked at together
-_PRECISION = "DecimalType(scale="
 
 
 class ParquetColumn(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from slipway.contracts.change_rules import SECRECY
+from slipway.contracts.classification import SECRECY
 from slipway.contracts.problems import nearest
 from slipway.errors import ConfigError
 from slipway.promotion.promotion_policy import FILE, Approvals

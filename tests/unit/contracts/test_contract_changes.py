@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from tests.unit.contracts.test_contract_files import ALL_KEYS, DOCUMENT
 
 from slipway.contracts import standard
-from slipway.contracts.change_rules import BOTH, NARROWER, NOBODY, RULES, WIDER, Effect
+from slipway.contracts.change_rules import RULES
+from slipway.contracts.change_terms import BOTH, NARROWER, NOBODY, WIDER, Effect
 from slipway.contracts.contract_changes import ContractDiff, How, compare, compare_all
 from slipway.contracts.model import ColumnSettings, ContractSettings, FileSettings
 from slipway.contracts.yaml_text import YamlText
