@@ -103,3 +103,15 @@ def test_decisions_are_numbered_and_have_the_same_parts(pages: dict[str, Page]) 
         headings = re.findall(r"^## (.+)$", pages[name].prose, re.MULTILINE)
         assert headings[0] == "Context", name
         assert headings[-1] == "How it was checked", name
+
+
+def test_a_row_of_a_table_is_one_line_with_the_cells_of_its_heading(pages: dict[str, Page]) -> None:
+    wrong = []
+    for name, page in pages.items():
+        width = 0
+        for line in page.prose.splitlines():
+            cells = len(re.split(r"(?<!\\)\|", line.strip())) - 2 if line.startswith("|") else 0
+            if cells and not (line.rstrip().endswith("|") and cells == (width or cells)):
+                wrong.append(f"{name}: {line[:80]}")
+            width = cells
+    assert wrong == []
