@@ -6,19 +6,11 @@ from collections.abc import Collection, Iterator
 
 from slipway.ci.lineage_diagram import diagram
 from slipway.ci.result import CiResult, Rebuild, described
-from slipway.comparison.report import (
-    ComparisonReport,
-    coverage_line,
-    coverage_notes,
-    differences_that_fit,
-    folded,
-    groups,
-    net_effect,
-    summary,
-    why_failed,
-)
+from slipway.comparison.report import ComparisonReport, coverage_line, coverage_notes, groups, why_failed
 from slipway.comparison.results import DifferenceKind, TableComparison, Verdict
 from slipway.comparison.style import Style, table_lines
+from slipway.comparison.table_differences import net_effect, summary
+from slipway.comparison.text_report import differences_that_fit, folded
 from slipway.counts import plural, size
 from slipway.records.node_results import Change, Status
 from slipway.records.run_manifest import RunManifest

@@ -232,7 +232,8 @@ def replay(run: str, output_: str, target: str | None, project_dir: Path | None)
 def print_report(report: ComparisonReport, name: str, form: str, output_dir: Path | None) -> None:
     """Print a report of a comparison in one of ``FORMS``, and write the files that are asked for."""
     from slipway.comparison.html_report import to_html
-    from slipway.comparison.report import to_dict, to_markdown, to_text
+    from slipway.comparison.report import to_dict
+    from slipway.comparison.text_report import to_markdown, to_text
 
     described, markdown = to_dict(report), to_markdown(report)
     if output_dir:

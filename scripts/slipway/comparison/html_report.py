@@ -11,20 +11,17 @@ from markupsafe import Markup
 from slipway.charts import shares
 from slipway.comparison import costs
 from slipway.comparison.report import (
-    ALIGN,
-    HEADINGS,
     ComparisonReport,
     built_on_both,
     coverage_line,
     coverage_notes,
-    details,
     groups,
     headline,
-    summary,
     tests_of,
 )
 from slipway.comparison.results import TableComparison
 from slipway.comparison.style import Style
+from slipway.comparison.table_differences import ALIGN, HEADINGS, details, summary
 
 _MOST_BARS = 12
 _TEMPLATE = Path(__file__).with_name("report.html")

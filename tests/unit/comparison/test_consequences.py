@@ -9,7 +9,7 @@ import pytest
 
 from slipway.comparison.consequences import other_code, parents_of, with_origins
 from slipway.comparison.policy import ExpectedChange
-from slipway.comparison.report import groups, make_report, to_text
+from slipway.comparison.report import groups, make_report
 from slipway.comparison.results import (
     ColumnComparison,
     Coverage,
@@ -21,6 +21,7 @@ from slipway.comparison.results import (
     judge,
     passed,
 )
+from slipway.comparison.text_report import to_text
 from slipway.governance.column_lineage import TableLineage
 
 

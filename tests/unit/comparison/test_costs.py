@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from slipway.comparison.costs import FLOOR, ComparedCosts, Cost, slowdowns
 from slipway.comparison.html_report import to_html
-from slipway.comparison.report import ComparisonReport, make_report, to_markdown, to_text
+from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Coverage, Method, Side, TableComparison, judge
+from slipway.comparison.text_report import to_markdown, to_text
 
 
 def cpu(seconds: float | None, elapsed: float | None = 60) -> Cost:

@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from slipway.comparison.compare import compare_relations
-from slipway.comparison.report import make_report, to_dict, to_text
+from slipway.comparison.report import make_report, to_dict
+from slipway.comparison.text_report import to_text
 from slipway.monitors.formulas import stability_index
 
 BASE = """(

@@ -6,8 +6,9 @@ import pytest
 
 from slipway.comparison.failing_tests import compare_tests
 from slipway.comparison.html_report import to_html
-from slipway.comparison.report import ComparisonReport, make_report, to_markdown, to_text
+from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Coverage, Method, Side, TableComparison, judge
+from slipway.comparison.text_report import to_markdown, to_text
 from slipway.records.node_results import Status, TestResult, Tests
 
 ROWS = judge(

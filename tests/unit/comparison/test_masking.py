@@ -9,8 +9,9 @@ import pytest
 
 from slipway.comparison.compare import compare_relations
 from slipway.comparison.masking import classifications_of, masked, with_field, without_rows
-from slipway.comparison.report import make_report, to_markdown, to_text
+from slipway.comparison.report import make_report
 from slipway.comparison.results import ColumnComparison, Coverage, Example, Method, Segment, TableComparison
+from slipway.comparison.text_report import to_markdown, to_text
 from slipway.contracts.classification import Classifications
 
 CONTRACT = """\

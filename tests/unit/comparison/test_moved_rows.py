@@ -10,9 +10,10 @@ from benchmarks.lake import Lake
 from slipway.comparison.compare import compare_states
 from slipway.comparison.moved_rows import quarantines_of, with_moves
 from slipway.comparison.policy import ComparisonPolicy
-from slipway.comparison.report import make_report, to_text
+from slipway.comparison.report import make_report
 from slipway.comparison.results import Move
 from slipway.comparison.shared_files import TableState
+from slipway.comparison.text_report import to_text
 
 
 @pytest.fixture

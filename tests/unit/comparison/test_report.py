@@ -11,15 +11,7 @@ from markdown_it import MarkdownIt
 
 from slipway.comparison.html_report import to_html
 from slipway.comparison.policy import ExpectedChange
-from slipway.comparison.report import (
-    ComparisonReport,
-    largest_change,
-    make_report,
-    match_rate,
-    to_dict,
-    to_markdown,
-    to_text,
-)
+from slipway.comparison.report import ComparisonReport, make_report, to_dict
 from slipway.comparison.results import (
     ColumnComparison,
     Coverage,
@@ -34,6 +26,8 @@ from slipway.comparison.results import (
     not_compared,
 )
 from slipway.comparison.style import Style
+from slipway.comparison.table_differences import largest_change, match_rate
+from slipway.comparison.text_report import to_markdown, to_text
 
 GITHUB_COMMENT = 65_536
 
