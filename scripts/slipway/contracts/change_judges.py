@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from slipway.contracts.change_terms import BOTH, NARROWER, WIDER, Effect, Judge, Step, Verdict, unknown_key
-from slipway.contracts.typed_contract import day_of
+from slipway.contracts.durations import day_of
 
 
 def always(effect: Effect, why: str) -> Judge:

@@ -8,10 +8,10 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+from slipway.contracts.durations import day_of
 from slipway.contracts.model import (
     LANDING,
 )
-from slipway.contracts.typed_contract import day_of
 
 
 class Side(StrEnum):

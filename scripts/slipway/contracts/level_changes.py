@@ -8,10 +8,10 @@ from typing import Any
 
 from slipway.contracts.change_judges import LESS, MORE
 from slipway.contracts.change_terms import BOTH, NARROWER, NOBODY, WIDER, Step, Verdict, unknown_key
+from slipway.contracts.durations import DATES, day_of, length_of_time
 from slipway.contracts.model import (
     SLA_PROPERTIES,
 )
-from slipway.contracts.typed_contract import DATES, day_of, length_of_time
 
 _SHORTER_IS_MORE = (
     "frequency",

@@ -43,6 +43,30 @@ class Problem:
         return ConfigError(f"{self.place or self.file} ({at})" if self.place else at, self.what, self.fix)
 
 
+class Problems:
+    """What is wrong with one contract, as it is found.
+
+    Args:
+        document: plain values.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        self.found: list[Problem] = []
+
+    def say(self, path: Path, what: str, fix: str = "") -> None:
+        """Note a problem; the arguments are those of ``Problem``."""
+        self.found.append(Problem(path, what, fix))
+
+    def say_unknown(self, path: Path, name: str, place: str, known: Iterable[str], noun: str = "key") -> None:
+        """Note that nothing reads a name; the arguments are those of ``unknown``."""
+        self.found.append(unknown(path, name, place, known, noun))
+
+    def place(self, path: Path) -> str:
+        """A path in words."""
+        return words(path, self.document)
+
+
 def words(path: Iterable[str | int], document: Any) -> str:  # noqa: ANN401 - YAML
     """A path in words: an item of a list is called by its name where it has one, else by its number from 1."""
     parts: list[str] = []

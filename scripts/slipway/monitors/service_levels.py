@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from slipway.contracts.durations import length_of_time
 from slipway.contracts.model import Sla
-from slipway.contracts.typed_contract import length_of_time
 from slipway.errors import ConfigError
 from slipway.monitors.verdicts import Finding, Verdict
 
