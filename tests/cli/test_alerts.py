@@ -41,7 +41,7 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     server.server_close()
 
 
-def test_a_file_that_is_set_aside_is_told_once_listed_and_told_to_be_over(
+def test_a_file_that_is_set_aside_is_reported_once_listed_and_reported_to_be_over(
     empty: World, webhook: tuple[str, list[dict[str, Any]]]
 ) -> None:
     url, got = webhook
@@ -86,7 +86,7 @@ def refusal_of_test(world: World) -> str:
 
 
 @pytest.mark.long
-def test_a_model_that_cannot_be_built_is_told_by_its_table(
+def test_a_model_that_cannot_be_built_is_reported_by_its_table(
     empty: World, webhook: tuple[str, list[dict[str, Any]]]
 ) -> None:
     url, got = webhook
@@ -129,7 +129,7 @@ def test_people_are_notified_of_what_plain_dbt_finds(
 
 
 @pytest.mark.long
-def test_a_file_that_no_run_has_read_is_told_when_its_contract_says_so(empty: World) -> None:
+def test_a_file_that_no_run_has_read_is_reported_when_its_contract_says_so(empty: World) -> None:
     contract = empty.path / "contracts" / "parcels.odcs.yaml"
     text = contract.read_text(encoding="utf-8")
     contract.write_text(

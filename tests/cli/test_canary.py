@@ -231,7 +231,7 @@ def test_published_tables_of_other_inputs_are_no_base(built: Workshop) -> None:
 
 
 @pytest.mark.long
-def test_published_tables_of_the_same_inputs_are_a_base_beside_others(built: Workshop) -> None:
+def test_published_tables_of_the_same_inputs_are_a_base_next_to_others(built: Workshop) -> None:
     built.commit()
     built.land("day-3.csv", ("p6,S,2024-05-03,10",))
     built.run("--select", "parcels_raw")

@@ -181,7 +181,7 @@ def test_each_fault_is_found_in_its_line(
     assert text in one[3]
 
 
-def test_names_that_are_no_tables_are_left_alone(found: tuple[Workshop, dict[str, Any]]) -> None:
+def test_names_that_are_no_tables_are_not_touched(found: tuple[Workshop, dict[str, Any]]) -> None:
     assert said(found, "not_by_name") == []
     assert said(found, "py_not_by_name") == []
 

@@ -60,7 +60,7 @@ def test_python_of_the_text_runs_as_it_stands(world: World, tmp_path: Path) -> N
     assert done.stdout == "dev\n", done.stderr
 
 
-def test_sql_of_the_text_runs_in_duckdb_alone(world: World) -> None:
+def test_sql_of_the_text_runs_in_plain_duckdb(world: World) -> None:
     section = world.answer("connect").split("Only DuckDB\n")[1].split("\n\n")[0]
     query = next(line for line in section.splitlines() if "iceberg_scan" in line).strip().removesuffix(";")
     with duckdb.connect() as connection:

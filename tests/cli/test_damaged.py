@@ -59,7 +59,7 @@ class Kind:
     Args:
         record: finds it; its name without folder is in the message.
         stops: the commands that refuse.
-        told_by: commands that go on and tell of it.
+        reported_by: commands that go on and tell of it.
         before: makes the environment one that has such a record.
         has_target: whether it says which environment it is of.
         is_versioned: whether it has a version.
@@ -67,7 +67,7 @@ class Kind:
 
     record: Callable[[World], Path]
     stops: frozenset[str]
-    told_by: frozenset[str] = frozenset()
+    reported_by: frozenset[str] = frozenset()
     before: Callable[[World], None] = lambda _: None
     has_target: bool = False
     is_versioned: bool = True
@@ -107,33 +107,33 @@ KINDS = {
     "newest release": Kind(
         of_release("releases/000002.json"),
         stops=WRITES | {"rollback", "sql --as-of"},
-        told_by=frozenset({"releases", "show table"}),
+        reported_by=frozenset({"releases", "show table"}),
         has_target=True,
     ),
     "older release": Kind(
         of_release("releases/000001.json"),
         # readers see the second, and there is nothing left before it
         stops=frozenset({"rollback", "rollback for good", "sql --release", "sql --as-of", "maintain"}),
-        told_by=frozenset({"releases", "show table"}),
+        reported_by=frozenset({"releases", "show table"}),
         has_target=True,
     ),
     "intent": Kind(
         of_release("releases/000002.publishing"),
         stops=WRITES | {"rollback"},
-        told_by=frozenset({"releases", "show run", "show table"}),
+        reported_by=frozenset({"releases", "show run", "show table"}),
         before=unrecorded,
     ),
     "hold": Kind(
         of_release("holds/000002.json"),
         stops=frozenset({"hold", "publish", "run", "dbt build", "maintain"}),
-        told_by=frozenset({"rollback", "rollback for good"}),
+        reported_by=frozenset({"rollback", "rollback for good"}),
         before=held,
         has_target=True,
     ),
     "run manifest": Kind(
         in_run(2, "run_manifest.json"),
         stops=frozenset({"show run", "sql --run", "publish", "replay", "maintain"}),
-        told_by=frozenset({"runs", "run"}),
+        reported_by=frozenset({"runs", "run"}),
         has_target=True,
     ),
     "candidate": Kind(
@@ -142,7 +142,7 @@ KINDS = {
     "dbt's manifest": Kind(
         in_run(1, "dbt/manifest.json"),
         stops=frozenset({"maintain"}),  # it says how much history is to be kept
-        told_by=frozenset({"rollback", "rollback for good"}),
+        reported_by=frozenset({"rollback", "rollback for good"}),
         is_versioned=False,
     ),
 }
@@ -254,7 +254,7 @@ def check(world: World, kind: str, way: str, commands: list[str]) -> None:
             assert not [key for key in now_records.keys() - records.keys() if key.endswith(".json")], name
         else:
             assert done.code == 0, (name, done)
-        if name in KINDS[kind].told_by:
+        if name in KINDS[kind].reported_by:
             assert record.name in message or record.parent.name in message, (name, message)
 
 

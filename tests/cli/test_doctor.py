@@ -239,7 +239,9 @@ def test_leases_of_runs_that_are_gone(world: World) -> None:
 
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("damage", [b'{"number": 1,', b"\xff\xfe"])
-def test_a_damaged_release_record_is_made_anew_beside_it(world: World, number: int, damage: bytes) -> None:
+def test_a_damaged_release_record_is_written_again_next_to_it(
+    world: World, number: int, damage: bytes
+) -> None:
     record = release_record(world, number)
     before = json.loads(record.read_bytes())
     record.write_bytes(damage)
@@ -402,7 +404,7 @@ def test_a_clock_that_is_behind_the_releases(world: World) -> None:
     )
 
 
-def test_a_catalog_that_cannot_be_read_is_a_finding_beside_others(world: World) -> None:
+def test_a_catalog_that_cannot_be_read_is_a_finding_among_others(world: World) -> None:
     (world.home / "dev" / "catalog.db").write_bytes(b"no database" * 100)
     release_record(world, 1).write_bytes(b"")
     found = {item["where"] for item in findings(world)}
@@ -438,7 +440,7 @@ def test_one_damaged_record_does_not_make_everything_unusable(
 
 
 @pytest.mark.long
-def test_a_run_goes_on_beside_damaged_run_manifests(world: World) -> None:
+def test_damaged_run_manifests_do_not_stop_a_run(world: World) -> None:
     for record in world.warehouse().glob("_slipway/runs/*/*/run_manifest.json"):
         record.write_bytes(b"")
     done = world.workshop.slipway("run")
@@ -447,7 +449,7 @@ def test_a_run_goes_on_beside_damaged_run_manifests(world: World) -> None:
 
 
 @pytest.mark.long
-def test_a_run_is_refused_before_it_builds_beside_a_damaged_release(world: World) -> None:
+def test_a_damaged_release_has_a_run_refused_before_it_builds(world: World) -> None:
     release_record(world, 2).write_bytes(b"")
     before = content(world)
     line = world.workshop.refusal("run", code=6)

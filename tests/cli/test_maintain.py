@@ -242,7 +242,7 @@ def test_refusals(workshop: Workshop) -> None:
     assert maintain(workshop, "--dry-run")["dry_run"] is True
 
 
-def test_what_lies_behind_a_link_is_left_alone(small: Workshop) -> None:
+def test_what_lies_behind_a_link_is_not_touched(small: Workshop) -> None:
     data = small.warehouse() / "raw" / "parcels" / "data"
     elsewhere = small.folder / "disk"
     data.rename(elsewhere)

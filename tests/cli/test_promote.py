@@ -131,7 +131,7 @@ def test_two_plans_at_once_are_two_plans(lab: Workshop) -> None:
 
 
 @pytest.mark.long
-def test_readers_of_the_target_are_told_where_it_comes_from(lab: Workshop) -> None:
+def test_readers_of_the_target_see_where_it_comes_from(lab: Workshop) -> None:
     lab.answer(*PROMOTE, "--reason", "first one")
     assert "release 1 of staging: first one" in lab.answer("releases", "--target", "prod")
     shown = lab.answer("show", "serving.depot_weights", "--target", "prod")

@@ -238,7 +238,7 @@ def test_what_cannot_be_rolled_back(workshop: Workshop) -> None:
 
 
 @pytest.mark.long
-def test_it_asks_on_a_terminal_alone(built: Workshop) -> None:
+def test_it_asks_only_on_a_terminal(built: Workshop) -> None:
     built.land("day-3.csv", DAY_3)
     built.run()
     before = built.published()

@@ -449,7 +449,7 @@ def test_tables_of_one_name_in_two_environments_are_two_inputs(workshop: Worksho
     assert {row["n"] for row in rows} == {workshop.table("curated.weights").scan().to_arrow().num_rows}
 
 
-def test_names_that_differ_in_case_alone_are_refused(workshop: Workshop) -> None:
+def test_names_that_differ_only_in_case_are_refused(workshop: Workshop) -> None:
     workshop.write("models/serving/upper.sql", "{{ config(alias='Foo') }} select 1 as n")
     workshop.write("models/serving/lower.sql", "{{ config(alias='foo') }} select 2 as n")
     printed = workshop.refusal("run", "--select", "upper", "lower", code=2)

@@ -251,7 +251,7 @@ def test_a_wrong_hash_is_refused_and_never_taken_for_done(fresh: Project) -> Non
     assert fresh.answer()["arguments"] == ["run"]
 
 
-def test_an_environment_behind_a_link_is_left_alone(fresh: Project, tmp_path: Path) -> None:
+def test_an_environment_behind_a_link_is_not_touched(fresh: Project, tmp_path: Path) -> None:
     others = tmp_path / "another checkout's"
     others.mkdir()
     (others / "pyvenv.cfg").write_text("home = /usr/bin", encoding="utf-8")
@@ -264,7 +264,7 @@ def test_an_environment_behind_a_link_is_left_alone(fresh: Project, tmp_path: Pa
     assert (others / "pyvenv.cfg").exists()
 
 
-def test_a_folder_that_is_no_environment_is_left_alone(fresh: Project) -> None:
+def test_a_folder_that_is_no_environment_is_not_touched(fresh: Project) -> None:
     precious = fresh.root / ".venv" / "thesis.txt"
     precious.parent.mkdir()
     precious.write_text("years of work")

@@ -34,7 +34,7 @@ def state(workshop: Workshop) -> tuple[object, ...]:
     return workshop.locations(), own, workshop.ledger()
 
 
-def test_a_shadow_run_is_recorded_and_seen_by_nobody(built: Workshop) -> None:
+def test_a_shadow_run_is_recorded_and_not_published(built: Workshop) -> None:
     built.commit()
     built.land("day-3.csv", ("p6,S,2024-05-03,10",))  # for the next run, not for this one
     built.edit(WEIGHT_MODEL, "sum(kg) as kg", "sum(kg) * case when depot = 'S' then 2 else 1 end as kg")
@@ -103,7 +103,7 @@ def test_what_does_not_go_with_a_shadow_run(
     assert kept(built) == []
 
 
-def test_there_is_nothing_beside_which_to_run(empty: World) -> None:
+def test_a_shadow_run_needs_a_release(empty: World) -> None:
     assert empty.refusal(*SHADOW, code=3).startswith("dev has no release to compare with")
     assert "There is no shadow run yet" in empty.slipway("runs", "--shadow").err
 
@@ -150,7 +150,7 @@ def test_a_shadow_run_that_is_killed_leaves_nothing_that_counts(built: Workshop)
 
 
 @pytest.mark.long
-def test_production_goes_on_beside_a_shadow_run(built: Workshop) -> None:
+def test_production_goes_on_during_a_shadow_run(built: Workshop) -> None:
     """It neither waits nor is waited for, and compares with the release that it began with."""
     built.commit()
     shadow = built.start(*SHADOW, stop_before="slipway.canary.compare_versions:compare_builds")

@@ -156,7 +156,7 @@ def test_table_as_text_is_a_tree(world: World) -> None:
     assert "  release    2, published " in out
 
 
-def test_table_that_a_later_release_left_alone_says_so(world: World) -> None:
+def test_a_table_that_a_later_release_did_not_change_says_so(world: World) -> None:
     out = world.answer("show", "reference.depots")
     assert ", the same up to release 2" in out
     assert "tests: none" in out

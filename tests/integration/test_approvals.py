@@ -314,7 +314,7 @@ def test_a_key_that_does_not_count_in_the_target_approves_nothing(
         office.approve(plan_id, BOB)
 
 
-def test_a_person_without_the_role_is_told(office: Office) -> None:
+def test_a_person_without_the_role_is_refused_with_the_reason(office: Office) -> None:
     office.policy("{count: 1, roles: [data-owner]}")
     plan_id = office.plan()
     with pytest.raises(

@@ -161,7 +161,7 @@ def test_a_foreign_commit_refuses_all_of_it(anywhere: Place) -> None:
     assert anywhere.heal() == []
 
 
-def test_a_foreign_commit_that_leaves_the_rows_alone_is_kept(of_each_kind: Place) -> None:
+def test_a_foreign_commit_that_does_not_change_rows_is_kept(of_each_kind: Place) -> None:
     of_each_kind.publish(raw_a=1, raw_b=1)
     publish = of_each_kind.stage(raw_a=2, raw_b=2)
     table = of_each_kind.catalog().load_table(of_each_kind.id("raw.b"))
@@ -292,7 +292,7 @@ def test_releases_are_in_the_order_of_their_publication(of_each_kind: Place) -> 
     ]
 
 
-def test_a_table_that_someone_else_made_is_left_alone(of_each_kind: Place) -> None:
+def test_a_table_that_someone_else_made_is_not_touched(of_each_kind: Place) -> None:
     of_each_kind.publish(raw_a=1)
     publish = of_each_kind.stage(raw_a=2, raw_x=2, raw_y=2)
     catalog, name = of_each_kind.catalog(), of_each_kind.id("raw.y")

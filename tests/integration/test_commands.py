@@ -161,7 +161,7 @@ def test_what_a_retry_has_built_before_is_not_deferred(project: Meters) -> None:
 
 
 @pytest.mark.long
-def test_seed_alone_and_changed(project: Meters) -> None:
+def test_only_the_seed_and_a_changed_seed(project: Meters) -> None:
     project.dbt("seed")
     assert set(project.published()) == {"reference.meters"}
     project.write("seeds/reference/meters.csv", "meter,site\nm1,east\nm2,north\nm3,south\n")

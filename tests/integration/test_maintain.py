@@ -310,7 +310,7 @@ def test_rows_that_changed_on_the_way_are_not_published(
     assert sqlite.tables.locations() == before
 
 
-def test_files_that_duckdb_reads_otherwise_are_left_alone(sqlite: Place, tmp_path: Path) -> None:
+def test_files_that_duckdb_reads_otherwise_are_not_touched(sqlite: Place, tmp_path: Path) -> None:
     history(sqlite)
     table, files = now(sqlite), []
     for number in range(5):

@@ -134,7 +134,7 @@ def test_without_dates_the_last_batches_are_built_again(project: Meters) -> None
 
 
 @pytest.mark.long
-def test_a_batch_that_fails_publishes_nothing_and_is_retried_alone(project: Meters) -> None:
+def test_a_batch_that_fails_publishes_nothing_and_only_it_is_retried(project: Meters) -> None:
     bare(project)
     rows = [f"{n},2024-{day} 10:00:00" for n, day in enumerate(("03-30", "03-31", "04-01", "04-02"))]
     events(project, *rows, kind="timestamp")

@@ -80,7 +80,7 @@ def test_two_targets_do_not_see_each_other(built: Meters) -> None:
     assert {"raw", "curated", "serving", "reference"} <= names
 
 
-def test_every_published_table_is_read_alike_by_iceberg_scan_alone(
+def test_every_published_table_is_read_alike_by_plain_iceberg_scan(
     built: Meters, engine: duckdb.DuckDBPyConnection
 ) -> None:
     built.readings("day-3.csv", "m3,2024-05-03,1,", "m1,2024-05-01,4,")

@@ -1061,7 +1061,7 @@ def test_a_publication_that_died_is_healed(stand: Stand, monkeypatch: pytest.Mon
     assert not stand.proposal().is_needed
 
 
-def test_a_catalog_that_is_gone_is_told(stand: Stand) -> None:
+def test_a_catalog_that_is_gone_is_reported(stand: Stand) -> None:
     stand.publish(ORDERS)
     stand.promote()
     shutil.move(stand.folder / "prod.db", stand.folder / "elsewhere.db")

@@ -125,7 +125,7 @@ def test_keys_that_may_not_read_the_source_have_files_streamed(
     assert objects(stand, "prod") == objects(stand, "staging")
 
 
-def test_a_store_that_refuses_everything_is_told(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_refuses_everything_is_reported(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     stand.publish(ORDERS)
 
     def refuse(*_: object, **__: object) -> None:

@@ -272,7 +272,7 @@ def test_a_server_that_is_gone_is_reported_in_one_line(workshop: Workshop) -> No
 
 
 @pytest.mark.long
-def test_a_change_is_judged_beside_what_is_published(workshop: Workshop, server: RestServer) -> None:
+def test_a_change_is_compared_with_what_is_published(workshop: Workshop, server: RestServer) -> None:
     use(workshop, server.uri)
     workshop.commit()
     assert workshop.run()["outcome"] == "published"

@@ -82,7 +82,7 @@ def test_a_new_file_rebuilds_what_it_reaches_by_increments(built: Meters) -> Non
 
 
 @pytest.mark.long
-def test_a_late_reading_rewrites_its_day_alone(built: Meters) -> None:
+def test_a_late_reading_rewrites_only_its_day(built: Meters) -> None:
     files = built.files("serving.daily_consumption")
     built.readings("late.csv", "m9,2024-05-01,4,")
     built.dbt("build")

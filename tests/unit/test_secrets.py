@@ -60,7 +60,7 @@ def test_no_password_is_left_in_an_address(password: str) -> None:
             assert text not in address(f"postgresql://ana:{text}@db.example/lake")
 
 
-def test_texts_without_addresses_are_left_alone() -> None:
+def test_texts_without_addresses_stay_as_they_are() -> None:
     text = "ada@example.org wrote: is a?b=c true for 10:30@noon, <b> and /tmp/x?"
     assert address(text) == text
 

@@ -47,7 +47,7 @@ def locked_interpreter(lock: bytes, of: str, home: Path, tell: Callable[[str], N
     place.parent.mkdir(parents=True, exist_ok=True)
     stamp, python = place / _STAMP, place / "bin" / "python"
     wanted = "\n".join((digest, str(place), sys.version, str(Path(sys.executable).resolve())))
-    with _alone(place, of, tell):
+    with _locked(place, of, tell):
         if _text(stamp) != wanted or not python.exists():
             tell(f"making the environment of {of} from its {LOCK}, once; this takes some minutes")
             _remove_unused(place)
@@ -129,7 +129,7 @@ def _remove_unused(keep: Path) -> None:
 
 
 @contextmanager
-def _alone(place: Path, of: str, tell: Callable[[str], None]) -> Iterator[None]:
+def _locked(place: Path, of: str, tell: Callable[[str], None]) -> Iterator[None]:
     """One process makes an environment, and others wait for it; the lock goes with the process."""
     with place.with_name(f"{place.name}.lock").open("w", encoding="utf-8") as lock:
         try:

@@ -95,7 +95,7 @@ def resolve(profile: Profile, target: str | None, text: str, now: datetime) -> N
         return _now(Published(profile.environment(text)))
     published = Published(profile.environment(target))
     if text.startswith("@"):
-        return _seen_at(published, text, now)
+        return _published_at(published, text, now)
     if found := _RELEASE.fullmatch(text):
         return _of_release(published, published.record(int(found[1])))
     if "." in text:
@@ -130,7 +130,7 @@ def _of_release(published: Published, release: Release) -> NamedTables:
     return NamedTables(label, published, cut, run_id=release.run_id, record=release)
 
 
-def _seen_at(published: Published, text: str, now: datetime) -> NamedTables:
+def _published_at(published: Published, text: str, now: datetime) -> NamedTables:
     moment = _moment(text, now)
     return _of_release(published, published.record_as_of(moment))
 

@@ -310,8 +310,8 @@ def _is_footer(values: Sequence[str], width: int) -> bool:
     filled = [value.strip() for value in values if value.strip()]
     if len(values) == width and (width == 1 or len(filled) == width):
         return False
-    is_alone = len(filled) <= 1 and 2 < width != len(values)
-    return len(values) <= width and (is_alone or bool(_TOTAL.fullmatch(filled[0] if filled else "")))
+    is_single = len(filled) <= 1 and 2 < width != len(values)
+    return len(values) <= width and (is_single or bool(_TOTAL.fullmatch(filled[0] if filled else "")))
 
 
 class _Header(NamedTuple):

@@ -340,7 +340,7 @@ def bisect(
             digests[at] = rows.digest(history.periods[at].state)
         return digests[at]
 
-    with _told(search.where):
+    with _refused_conditions(search.where):
         found = find_changes(digest, len(history.periods))
         facts = _compared(rows, found, digests, search.key)
     described = _described(history.published.records)
@@ -378,7 +378,7 @@ def _limited(history: History, between: Sequence[int]) -> History:
 
 
 @contextmanager
-def _told(where: str) -> Iterator[None]:
+def _refused_conditions(where: str) -> Iterator[None]:
     """Turn errors of DuckDB about a condition into refusals."""
     try:
         yield
@@ -540,7 +540,7 @@ def log(
         find_project(project_dir), _described(published.records), show_classified=show_classified
     )
     lines = []
-    with _told(where):
+    with _refused_conditions(where):
         for period in periods:
             count, sums = rows.sums(period.state, columns)
             hidden = tuple(column for column in columns if classified.hides_sum(column, count))

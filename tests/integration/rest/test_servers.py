@@ -13,7 +13,7 @@ from tests.integration.test_catalogs import (
     killed_at,
     test_a_dropped_table_refuses_all_of_it,
     test_a_foreign_commit_refuses_all_of_it,
-    test_a_table_that_someone_else_made_is_left_alone,
+    test_a_table_that_someone_else_made_is_not_touched,
     test_releases_are_published_and_recorded,
 )
 from tests.integration.test_rest_catalog import test_a_foreign_property_commit_stays
@@ -29,7 +29,7 @@ __all__ = [
     "test_a_dropped_table_refuses_all_of_it",
     "test_a_foreign_commit_refuses_all_of_it",
     "test_a_foreign_property_commit_stays",
-    "test_a_table_that_someone_else_made_is_left_alone",
+    "test_a_table_that_someone_else_made_is_not_touched",
     "test_releases_are_published_and_recorded",
 ]
 

@@ -177,7 +177,7 @@ def test_a_slice_is_built_on_this_machine_from_the_bucket(recorded: Recorded) ->
 
 
 @pytest.mark.long
-def test_slim_ci_reads_the_bucket_and_leaves_it_alone(recorded: Recorded, tmp_path: Path) -> None:
+def test_slim_ci_reads_the_bucket_and_does_not_change_it(recorded: Recorded, tmp_path: Path) -> None:
     before, workshop = recorded.lake.sizes(), recorded.lake.workshop
     workshop.write(
         "models/serving/cities.sql",
@@ -201,7 +201,7 @@ def test_a_canary_compares_two_versions_on_the_bucket(recorded: Recorded) -> Non
 
 
 @pytest.mark.long
-def test_a_run_on_the_bucket_is_replayed_beside_it(recorded: Recorded) -> None:
+def test_a_run_on_the_bucket_is_replayed_outside_of_it(recorded: Recorded) -> None:
     workshop = recorded.lake.workshop
     workshop.commit()
     run = workshop.run("--force")["run_id"]

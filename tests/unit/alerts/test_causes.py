@@ -95,7 +95,7 @@ def test_messages_alternate_and_the_last_one_is_that_it_is_over(
 
 
 @given(st.lists(st.sets(st.sampled_from(SUBJECTS)), max_size=15))
-def test_each_time_that_something_goes_wrong_is_told_once_and_its_end_once(wrong: list[set[str]]) -> None:
+def test_each_time_that_something_goes_wrong_is_reported_once_and_its_end_once(wrong: list[set[str]]) -> None:
     team = Team("chat")
     for subjects in [*wrong, set()]:
         team.look(observed(*subjects))
@@ -114,7 +114,7 @@ def test_a_hold_silences_everything_but_itself() -> None:
     assert team.messages["chat", "a"] == ["alert"]
 
 
-def test_what_begins_and_ends_during_a_hold_is_not_told() -> None:
+def test_what_begins_and_ends_during_a_hold_is_not_reported() -> None:
     team = Team("chat")
     team.look(observed("a"), held=True)
     team.look(observed(), held=True)
@@ -137,7 +137,7 @@ def test_a_message_that_was_not_delivered_is_tried_again_and_is_noted() -> None:
     assert [*failures(team.state)] == []
 
 
-def test_an_open_cause_says_what_was_found_last_and_is_told_once() -> None:
+def test_an_open_cause_says_what_was_found_last_and_is_reported_once() -> None:
     team = Team("chat")
     for rows in (3, 5):
         found = cause("a").model_copy(
@@ -185,7 +185,7 @@ def test_a_claim_keeps_others_from_sending_until_its_process_must_have_died() ->
     assert [one.kind for one in due(state, everything, ["chat"], NOON + CLAIM_LASTS)] == ["alert"]
 
 
-def test_a_cause_that_ends_while_its_alert_is_on_the_way_is_told_to_be_over_after_it() -> None:
+def test_a_cause_that_ends_while_its_alert_is_on_the_way_is_reported_to_be_over_after_it() -> None:
     state = observe(State(), observed("a"), nobody, NOON)
     (message,) = due(state, everything, ["chat"], NOON)
     state = observe(claimed(state, [message], NOON), observed(), nobody, NOON)

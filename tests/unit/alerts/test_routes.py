@@ -74,7 +74,7 @@ def test_mistakes_are_refused(text: str, message: str) -> None:
         ("pagerduty://${INTEGRATION}@Zk3vQ9pLx2Rt7Wm4Yb8N", "looks like a key"),
     ],
 )
-def test_a_secret_beside_a_reference_is_refused_and_not_repeated(url: str, what: str) -> None:
+def test_a_secret_next_to_a_reference_is_refused_and_not_repeated(url: str, what: str) -> None:
     with pytest.raises(
         ConfigError, match=rf"routes.a.url .*line 3.*{what}.* written out next to a ref"
     ) as error:
@@ -94,7 +94,7 @@ def test_a_secret_beside_a_reference_is_refused_and_not_repeated(url: str, what:
         "jsons://a1b2c3d4e5f6a7b8.execute-api.eu-west-1.amazonaws.com/${STAGE}?verify=no",
     ],
 )
-def test_hosts_people_and_channels_may_stand_beside_a_reference(url: str) -> None:
+def test_hosts_people_and_channels_may_stand_next_to_a_reference(url: str) -> None:
     assert parse_routes(f"routes:\n  a:\n    url: {url}").routes["a"].url == url
 
 
@@ -141,7 +141,7 @@ def test_a_route_for_errors_leaves_out_warnings() -> None:
     assert not route.wants(entry(Severity.WARNING))
 
 
-def test_exploratory_environments_are_told_of_only_by_name(tmp_path: Path) -> None:
+def test_exploratory_environments_are_reported_only_by_name(tmp_path: Path) -> None:
     dev, prod = environment(tmp_path), environment(tmp_path, Mode.PRODUCTION, "prod")
     anybody, one = Route(url="${URL}"), Route(url="${URL}", targets=("dev",))
     assert [route.serves(where) for route in (anybody, one) for where in (dev, prod)] == [

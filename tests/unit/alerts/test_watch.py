@@ -102,7 +102,7 @@ def test_a_late_feed_is_said_in_words() -> None:
         pytest.param({"retention": 1}, 99, False, id="promises-something-else"),
     ],
 )
-def test_a_file_that_waits_for_a_run_longer_than_promised_is_told(
+def test_a_file_that_waits_for_a_run_longer_than_promised_is_reported(
     hours: dict[str, float], waits: float, is_late: bool
 ) -> None:
     causes = found(contract("f", FEED, **hours), 1, waits)

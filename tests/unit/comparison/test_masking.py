@@ -125,7 +125,7 @@ def test_a_nested_field_is_found_in_what_duckdb_writes(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "word", "is_told"),
+    ("rows", "word", "is_shown"),
     [
         (9, "internal", False),
         (10, "internal", True),
@@ -134,7 +134,7 @@ def test_a_nested_field_is_found_in_what_duckdb_writes(value: str) -> None:
         (9, "public", True),
     ],
 )
-def test_no_value_can_be_worked_out_from_a_sum_or_a_change(rows: int, word: str, is_told: bool) -> None:
+def test_no_value_can_be_worked_out_from_a_sum_or_a_change(rows: int, word: str, is_shown: bool) -> None:
     """An absolute and a relative change of one value are that value."""
     base, head = (
         f"(select i as id, {pay} as pay, 1.0 * i * {pay} as tip from range({rows}) t(i))"
@@ -149,7 +149,7 @@ def test_no_value_can_be_worked_out_from_a_sum_or_a_change(rows: int, word: str,
         assert (pay.largest_absolute_change, pay.largest_relative_change) == (None, None)
         assert hidden.hidden == ("pay",)
     assert tip.largest_relative_change == 1.5
-    assert [one.column for one in hidden.effects] == (["pay", "tip"] if is_told else ["tip"])
+    assert [one.column for one in hidden.effects] == (["pay", "tip"] if is_shown else ["tip"])
     for text in (to_text(make_report([hidden])), to_markdown(make_report([hidden]))):
         assert ("change 300 (150 %)" in text) is (word == "public")
 

@@ -79,7 +79,7 @@ def test_what_would_do_nothing_is_named_with_what_to_write(expected: str) -> Non
     assert found[0].startswith("thing: ")
 
 
-def test_what_is_meant_for_others_is_left_alone() -> None:
+def test_configuration_for_others_is_not_touched() -> None:
     taken: list[dict[str, Any]] = [
         {
             "unique_key": ["a", "b"],

@@ -46,7 +46,7 @@ def project(
     )
 
 
-def test_who_reads_a_deprecated_model_is_told_what_to_refer_to() -> None:
+def test_readers_of_a_deprecated_model_learn_what_to_refer_to() -> None:
     past = datetime(2024, 5, 31, tzinfo=UTC)
     readers = [model(f"reader_{at}", "model.old") for at in range(5)]
     (found,) = deprecated_models(

@@ -146,7 +146,7 @@ def test_every_partition_that_differs_is_selected(
         assert predicate == "false"
 
 
-def test_partitions_that_were_left_alone_are_not_read(lake: Lake) -> None:
+def test_partitions_that_did_not_change_are_not_read(lake: Lake) -> None:
     write(lake, "append", [(1, PARTITIONS[1], 1), (2, PARTITIONS[2], 1), (3, PARTITIONS[0], 1)])
     consumed = str(lake.table.current_snapshot().snapshot_id)  # type: ignore[union-attr]
     write(lake, "merge", [(2, PARTITIONS[3], 5)])

@@ -110,7 +110,7 @@ def test_a_remote_target_without_warehouse_or_catalog_says_what_to_set(project: 
         profile.environment("half")
 
 
-def test_what_a_remote_target_is_told_to_set_is_enough_next_to_another(
+def test_what_the_message_says_to_set_is_enough_for_a_second_remote_target(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile = written(project, dev={}, prod={"mode": "production"})

@@ -477,7 +477,7 @@ def test_a_narrower_query_is_cast_upward(lake: Lake) -> None:
         )
 
 
-def test_a_column_whose_case_alone_changed_stays_the_column(lake: Lake) -> None:
+def test_a_column_of_which_only_the_case_changed_stays_the_column(lake: Lake) -> None:
     lake.write("select 1 as k, {a: 1} as s, 'x' as part", partitioned_by=["part"])
     before = [field.field_id for field in lake.table.schema().fields]
     lake.write("select 2 as K, {A: 2} as S, 'y' as PART", "append", partitioned_by=["PART"])

@@ -136,7 +136,7 @@ def test_metadata_with_snapshots_that_were_not_looked_at_is_written_whole_by_pyi
     assert read_again(lake) == expected
 
 
-def test_a_write_looks_at_the_current_snapshot_alone(lake: Lake) -> None:
+def test_a_write_looks_only_at_the_current_snapshot(lake: Lake) -> None:
     for number in range(5):
         lake.write(f"select {number} as id", "append")
     lake.base = again(lake)

@@ -194,7 +194,7 @@ def test_no_file_is_accepted_and_read_otherwise_than_csv_reads_it(area: Area, bo
     assert area.connection.execute(query).fetchall() == expected
 
 
-def test_a_header_alone_is_a_good_file_without_rows(area: Area) -> None:
+def test_a_file_with_only_a_header_is_accepted(area: Area) -> None:
     area.put("a.csv", HEADER + "\n")
     area.put("b.csv", HEADER)
     found = area.land()
@@ -910,7 +910,7 @@ def test_ignored_files_are_not_looked_at(area: Area) -> None:
     assert area.outstanding() == []
 
 
-def test_the_key_changes_with_the_set_of_contents_alone(area: Area) -> None:
+def test_the_key_changes_only_with_the_set_of_contents(area: Area) -> None:
     empty = key(area)
     area.put("a.csv", lines("1,a,2"))
     area.land()

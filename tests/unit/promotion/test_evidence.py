@@ -298,7 +298,7 @@ def test_a_rule_that_is_not_met_says_why(rule: str, run: dict[str, Any], why: st
         ),
     ],
 )
-def test_what_is_known_beside_the_runs_counts(rule: str, facts: dict[str, Any], why: str) -> None:
+def test_what_is_known_besides_the_runs_counts(rule: str, facts: dict[str, Any], why: str) -> None:
     assert why in unmet(facts=facts)[rule]
 
 

@@ -48,7 +48,7 @@ def standings(records: Records) -> dict[str, Standing]:
     return {found.lease.run_id: found.standing for found in Leases(records).found()}
 
 
-def test_disjoint_leases_stand_beside_each_other_and_overlapping_ones_are_refused(records: Records) -> None:
+def test_disjoint_leases_are_held_together_and_overlapping_ones_are_refused(records: Records) -> None:
     first = take(records, "1", "a", "b")
     second = take(records, "2", "c")
     with pytest.raises(

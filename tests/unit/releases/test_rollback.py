@@ -109,7 +109,7 @@ def test_a_renamed_table_has_one_name_at_a_time(only: list[str]) -> None:
     assert (new.table, new.before, old.table, old.retires) == ("layer.new", None, "layer.old", True)
 
 
-def test_a_schema_alone_moves_a_table() -> None:
+def test_a_difference_only_in_the_schema_moves_a_table() -> None:
     first, second = release(1, a=1), release(2)
     second = second.model_copy(update={"tables": {"layer.a": table(1, schema_id=1)}})
     (step,) = plan([first, second], second.tables, first)

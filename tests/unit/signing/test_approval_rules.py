@@ -86,7 +86,7 @@ def test_the_order_does_not_matter_and_more_approvals_never_harm(
         assert one.missing == []
 
 
-def test_the_reasons_are_told() -> None:
+def test_the_reasons_are_given() -> None:
     approvals = [
         Approval("1", "ada-laptop", "Ada", frozenset({"owner"})),
         Approval("2", "ci"),

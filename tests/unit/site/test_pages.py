@@ -120,7 +120,7 @@ def test_a_packed_site_has_every_page(tmp_path: Path, monkeypatch: pytest.Monkey
     assert 'data-pack="table" data-buckets="1"' in (site / "table.html").read_text(encoding="utf-8")
 
 
-def test_a_failing_test_is_told_of_whatever_it_reads(tmp_path: Path) -> None:
+def test_a_failing_test_is_shown_whatever_it_reads(tmp_path: Path) -> None:
     found = gathered(tmp_path, models=6, columns=2, runs=2)
     (of_table, *_) = found.tables[0].tests
     for unique_id in (of_table.unique_id, "test.shop.of_an_ephemeral_model.1"):

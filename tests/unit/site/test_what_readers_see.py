@@ -88,7 +88,7 @@ def test_rows_that_newer_files_replaced_are_one_of_the_places(tmp_path: Path) ->
     assert said in table
 
 
-def test_singular_tests_are_called_by_their_names_and_told_once(tmp_path: Path) -> None:
+def test_singular_tests_have_their_names_and_are_shown_once(tmp_path: Path) -> None:
     found = gathered(tmp_path, models=6, columns=2, runs=2)
     run = found.runs[0]
     tests = [TableTest(f"test.shop.{name}", name, "singular", "") for name in ("on_time", "in_order")]
@@ -106,7 +106,7 @@ def test_singular_tests_are_called_by_their_names_and_told_once(tmp_path: Path) 
             assert f">{name}<" in text, page
 
 
-def test_what_fails_in_a_run_that_was_not_published_is_told_apart(tmp_path: Path) -> None:
+def test_failures_of_a_run_that_was_not_published_are_shown_separately(tmp_path: Path) -> None:
     found = gathered(tmp_path, models=6, columns=2, runs=2)
     failing = [TestShown("test.shop.x.1", "x", "fail", 2, ["raw.a"])]
     found.runs[0] = replace(found.runs[0], outcome="failed", failing=failing, books=[BooksShown.of(BOOK)])
@@ -123,7 +123,7 @@ def test_what_fails_in_a_run_that_was_not_published_is_told_apart(tmp_path: Path
     assert "2,505" not in pages[1]
 
 
-def test_rows_are_told_by_layer_and_only_those_that_were_counted(tmp_path: Path) -> None:
+def test_rows_are_shown_by_layer_and_only_those_that_were_counted(tmp_path: Path) -> None:
     found = gathered(tmp_path, models=6, columns=2, runs=2)
     found.history.releases[0] = replace(
         found.history.releases[0],

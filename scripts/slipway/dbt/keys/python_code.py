@@ -229,15 +229,15 @@ def _with_packages(name: str) -> Iterator[str]:
 @lru_cache(maxsize=256)
 def tree_of(code: str) -> ast.Module:
     """The syntax tree of a module."""
-    return _alone(ast.parse, code)
+    return _parsed(ast.parse, code)
 
 
 def literal(text: str) -> object:
     """The value of a Python literal."""
-    return _alone(ast.literal_eval, text)
+    return _parsed(ast.literal_eval, text)
 
 
-def _alone(parse: Callable[[str], _T], text: str) -> _T:
+def _parsed(parse: Callable[[str], _T], text: str) -> _T:
     """Parse while no other thread of ours does; again if one of somebody else did.
 
     CPython counts the depth of what it makes of a syntax tree for all threads together, and fails when two threads are at it:

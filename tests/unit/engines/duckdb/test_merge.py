@@ -225,7 +225,7 @@ def test_every_row_of_a_key_is_updated_and_none_is_lost(lake: Lake) -> None:
     lake.check([(1, "c")] * 4 + [(2, "a"), (2, "b"), (3, "c")])
 
 
-def test_files_are_left_alone_where_no_clause_applies(filled: Lake) -> None:
+def test_files_are_not_touched_where_no_clause_applies(filled: Lake) -> None:
     newer = {"merge_update_condition": "DBT_INTERNAL_SOURCE.v > DBT_INTERNAL_DEST.v"}
     delta = "select unnest([1, 12, 25, 40]) as k, unnest([1, 7, 5, 0]) as v, 'y' as t"
     assert touched(filled, delta, merge=newer) == 1
@@ -236,7 +236,7 @@ def test_files_are_left_alone_where_no_clause_applies(filled: Lake) -> None:
     assert len(filled.by_duckdb()) == 31
 
 
-def test_a_clause_for_rows_that_the_source_does_not_have_touches_their_files_alone(filled: Lake) -> None:
+def test_a_clause_for_rows_that_the_source_does_not_have_touches_only_their_files(filled: Lake) -> None:
     gone = {
         "merge_clauses": {
             "when_matched": [{"action": "do_nothing"}],
@@ -256,7 +256,7 @@ def test_an_empty_source_deletes_what_it_does_not_have(filled: Lake) -> None:
     assert touched(filled, "select 1 as k, 2 as v, 'y' as t where false") == 0
 
 
-def test_keys_in_several_clusters_open_the_files_of_the_clusters_alone(filled: Lake) -> None:
+def test_keys_in_several_clusters_open_only_the_files_of_the_clusters(filled: Lake) -> None:
     """More keys than are named one by one, and their range spans the file in the middle."""
     hidden = next(f for f in filled.table.scan(row_filter="k = 15").plan_files()).file.file_path
     path = Path(hidden.removeprefix("file://"))
@@ -443,7 +443,7 @@ def test_null_keys_are_refused_whatever_names_them(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("zone", ["", "tz"])
-def test_a_key_of_times_opens_the_files_of_these_times_alone(lake: Lake, zone: str) -> None:
+def test_a_key_of_times_opens_only_the_files_of_these_times(lake: Lake, zone: str) -> None:
     lake.connection.execute("set TimeZone = 'Asia/Tokyo'")
     for day in (1, 2, 3):
         lake.write(f"select 7 as sensor, timestamp{zone} '2024-01-0{day} 12:00:00' as at, 0 as v", "append")

@@ -124,7 +124,7 @@ def test_the_same_rows_again_add_no_snapshot(lake: Lake) -> None:
     lake.check(rows)
 
 
-def test_lineage_alone_is_no_change(lake: Lake) -> None:
+def test_a_difference_only_in_lineage_is_no_change(lake: Lake) -> None:
     lake.write("select 1 as k, 'run-1' as _run_id, timestamptz '2024-01-01' as _landed_at")
     again = lake.write("select 1 as k, 'run-2' as _run_id, timestamptz '2024-01-02' as _landed_at")
     assert again.same_content
