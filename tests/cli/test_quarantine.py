@@ -65,12 +65,14 @@ def test_rows_are_found_exported_and_judged_again(traced: Workshop, tmp_path: Pa
         assert [row["kg"] for row in csv.DictReader(stream)] == ["***"]
     assert pq.read_table(tmp_path / "rows.parquet")["parcel"].to_pylist() == ["p3"]
     # what is nested tells as much, whatever its own name is
-    nested = "{'KG': kg} as came, json_object('kg', kg) as noted, 'kg' as unit"
+    nested = "{'KG': kg} as came, json_object('kg', kg) as noted, 'kg' as unit, upper(kg) as load, kg is null as is_empty"
     traced.edit(QUARANTINE, "as rule_id, ", f"as rule_id, {nested}, ")
     traced.run()
     (row,) = answer(traced, "quarantine", "show", "weights")
     assert (row["came"], row["noted"], row["unit"]) == ("***", "***", "kg")
-    assert "A contract classifies" in traced.slipway("quarantine", "show", "weights").err
+    # and so does what is made from it under another name
+    assert (row["load"], row["is_empty"]) == ("***", False)
+    assert "load are classified, or made from what is" in traced.slipway("quarantine", "show", "weights").err
     again = traced.refusal("quarantine", "export", "weights", str(tmp_path / "rows.csv"), code=2)
     assert "File exists" in again
     assert "has no quarantine table weight" in traced.refusal("quarantine", "show", "weight", code=3)

@@ -165,9 +165,7 @@ def log(
     )
     hidden = [column for column in columns if any(column in line.hidden for line in lines)]
     if hidden:
-        output.message(
-            f"A contract classifies {', '.join(hidden)}: sums are hidden; --show-classified shows them."
-        )
+        output.message(f"{figures.are_classified(hidden)}: sums are hidden; --show-classified shows them.")
     if len(columns) > _MOST:
         output.message(f"{', '.join(columns[_MOST:])}: their sums are in --output json.")
 

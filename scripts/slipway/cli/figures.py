@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from slipway import counts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slipway.records.conservation import Conservation
     from slipway.records.node_results import Node
     from slipway.records.run_manifest import RunManifest
@@ -59,6 +61,12 @@ def change(node: Node) -> str:
     if node.stale:
         return "built, stale" if node.change is Change.BUILT else "stale"
     return node.status if node.change is Change.NONE else node.change.replace("_", " ")
+
+
+def are_classified(columns: Sequence[str]) -> str:
+    """That columns are classified, by contracts, models or what they are made from, without a full stop."""
+    verb = "is" if len(columns) == 1 else "are"
+    return f"{', '.join(columns)} {verb} classified, or made from what is"
 
 
 def balance(item: Conservation) -> str:

@@ -382,7 +382,7 @@ def _with_release(found: RefusedRows) -> tuple[list[str], list[list[Any]]]:
 def _tell_masked(found: RefusedRows) -> None:
     if found.masked:
         output.message(
-            f"A contract classifies {', '.join(found.masked)}: the values are hidden; --show-classified shows them."
+            f"{figures.are_classified(found.masked)}: the values are hidden; --show-classified shows them."
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from pyiceberg.manifest import DataFile
@@ -46,14 +46,20 @@ from slipway.comparison.shared_files import Differing, TableState, differing, kn
 from slipway.engines.duckdb.engine import connect
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, first_line
+from slipway.governance.classified_columns import with_lineage
 from slipway.governance.column_lineage import Columns, columns_of_schema, lineages
+from slipway.governance.recorded_lineage import run_of
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.node_results import Node
 from slipway.records.record_files import read_dbt_manifest
 from slipway.records.run_manifest import RunManifest
+from slipway.records.store import Records
 from slipway.sql_text import quote
 from slipway.storage.objects import object_store
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
 
 Types = dict[str, str]
 
@@ -466,8 +472,8 @@ def compare_builds(
     policies = policies_of(described)
     classified = classifications_of(project, described, show_classified=show_classified)
     connection, tables = connect(environment), Tables(environment)
-
     states: dict[str, tuple[TableState | None, TableState | None]] = {}
+    columns = _Columns(tables, states, inputs or {})
 
     def state(name: str, table: BuiltTable | None) -> TableState | None:
         if table is None:
@@ -495,11 +501,13 @@ def compare_builds(
             if table is not None
         }
         facts = facts.model_copy(update=sides)
-        found.append(masked(facts if samples else without_rows(facts), classified))
+        found.append(facts if samples else without_rows(facts))
+    names = [one.name for one in found]
+    classified = with_lineage(classified, described, names, columns, Records(environment), columns.made)
+    found = [masked(facts, classified) for facts in found]
     found = with_moves(connection, found, quarantines_of(described), states)
     same = set() if whole else same_code(*definitions)
     parents = parents_of(described)
-    columns = _Columns(tables, states, inputs or {})
     differing = [one.name for one in found if is_differing(one)]
     # where nothing above a table differs, nobody asks what its columns are made from
     asked = [name for name in differing if set(parents.get(name, ())) & set(differing)]
@@ -522,9 +530,17 @@ class _Columns(Mapping[str, Columns]):
         base, head = self._states.get(name, (None, None))
         if state := head or base:
             return columns_of_schema(state.schema)
-        return columns_of_schema(
-            self._tables.load_to_read(TableName.parse(name), self._inputs[name]).schema()
-        )
+        return columns_of_schema(self._input(name).schema())
+
+    def made(self, name: str) -> str | None:
+        """The run that made a table; None where that is not known."""
+        base, head = self._states.get(name, (None, None))
+        if state := head or base:
+            return run_of(state.shown)
+        return run_of(self._input(name).current_snapshot()) if name in self._inputs else None
+
+    def _input(self, name: str) -> Table:
+        return self._tables.load_to_read(TableName.parse(name), self._inputs[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._states.keys() | self._inputs.keys())

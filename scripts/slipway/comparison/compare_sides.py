@@ -24,8 +24,9 @@ from slipway.comparison.shared_files import TableState
 from slipway.engines.duckdb.engine import connect
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import ContractError, DamagedError, NotFoundError
-from slipway.governance.column_lineage import Columns, TableLineage, columns_of_schema
-from slipway.governance.recorded_lineage import lineages_of_runs
+from slipway.governance.classified_columns import with_lineage
+from slipway.governance.column_lineage import TableLineage
+from slipway.governance.recorded_lineage import TablesOfCut, lineages_of_runs
 from slipway.storage.s3 import is_s3
 
 
@@ -98,6 +99,11 @@ def diff(
             facts = facts.model_copy(update={"was": then, "was_declared": name in pairing.said})
             facts = judge(facts, policy.expected, today=now.date())
         found.append(facts)
+    side = head if isinstance(head, NamedTables) else base
+    if isinstance(side, NamedTables):
+        columns, asked_for = TablesOfCut(side.published, side.cut), [one.name for one in found]
+        records = side.published.records
+        classified = with_lineage(classified, described, asked_for, columns, records, columns.made)
     found = [masked(one, classified) for one in found]
     remarks: list[str] = []
     if described:
@@ -251,25 +257,7 @@ def _lineage(base: Named, head: Named, tables: Collection[str]) -> dict[str, Tab
     if side.record is not None:
         shown = side.record.tables
         made = {name: shown[name].run_id for name in tables if name in shown}
-    return lineages_of_runs(side.published.records, made, _Columns(side))
-
-
-class _Columns(Mapping[str, Columns]):
-    """Columns of the tables of a side, read when they are asked for."""
-
-    def __init__(self, side: NamedTables) -> None:
-        self._side = side
-
-    def __getitem__(self, name: str) -> Columns:
-        return columns_of_schema(
-            TableState(*self._side.published.load(name, self._side.cut.tables[name])).schema
-        )
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._side.cut.tables)
-
-    def __len__(self) -> int:
-        return len(self._side.cut.tables)
+    return lineages_of_runs(side.published.records, made, TablesOfCut(side.published, side.cut))
 
 
 def _connect(profile: Profile, target: str | None, sides: Sequence[Named]) -> duckdb.DuckDBPyConnection:

@@ -36,10 +36,11 @@ def classifications_of(
 
 
 def masked(table: TableComparison, classified: Classifications) -> TableComparison:
-    """The comparison with what must not be shown replaced by a mask or left out, as ``contracts.classification`` says; NULL stays.
+    """The comparison with what must not be shown of its table replaced by a mask or left out, as ``contracts.classification`` says; NULL stays.
 
     Nested values are masked as a whole if one of their fields is classified. Columns of which something is hidden are named in the result.
     """
+    classified = classified.of_table(table.name)
     names = classified.hidden
     counts = table.rows
     differing = counts.added + counts.removed + counts.changed + counts.within_tolerance

@@ -160,7 +160,7 @@ def conclude(
         manifest=described,
         staged=[*candidate.staged.values(), *candidate.retired.values()],
         number=lambda: candidate.number,
-        artifacts=_artifacts(project, done),
+        artifacts=_artifacts(project, done, managed=request.managed),
         basis=lambda run: basis_of(
             run,
             request=request,
@@ -395,11 +395,16 @@ def _inputs(
     return found
 
 
-def _artifacts(project: Path, done: Invocation) -> dict[str, Callable[[], bytes]]:
-    """dbt's manifest and run results, as far as there are any."""
+def _artifacts(project: Path, done: Invocation, *, managed: bool) -> dict[str, Callable[[], bytes]]:
+    """dbt's manifest and run results, as far as there are any.
+
+    Plain dbt writes its manifest with the compiled queries after the end of the run; until then its file is that of the parsed project.
+    """
     found: dict[str, Callable[[], bytes]] = {}
     if (manifest := done.manifest) is not None:
-        found[DBT_MANIFEST] = lambda: _artifact(project, DBT_MANIFEST, manifest, done)
+        found[DBT_MANIFEST] = lambda: (
+            _artifact(project, DBT_MANIFEST, manifest, done) if managed else _made(DBT_MANIFEST, manifest)
+        )
     if (results := done.execution) is not None:
         name = "run_results.json"
         found[name] = lambda: _without_secrets(_artifact(project, name, results, done))
@@ -412,6 +417,11 @@ def _artifact(project: Path, name: str, artifact: Any, done: Invocation) -> byte
         content = (target_path(project) / name).read_bytes()
         if done.invocation_id.encode() in content:
             return content
+    return _made(name, artifact)
+
+
+def _made(name: str, artifact: Any) -> bytes:
+    """A file as dbt writes it, of what it knows now."""
     with writing_below(gettempdir()), TemporaryDirectory() as folder:
         artifact.write(str(Path(folder) / name))
         return (Path(folder) / name).read_bytes()

@@ -16,9 +16,10 @@ from typing import Any
 import duckdb
 from pyiceberg.table import Table
 
-from slipway.contracts.classification import Classifications, classifications
+from slipway.contracts.classification import Classifications
 from slipway.contracts.contract_files import read_contracts
 from slipway.contracts.model import Contract
+from slipway.dbt.classified_in_run import ClassifiedInRun
 from slipway.dbt.command import is_partial
 from slipway.dbt.inputs import read_as
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, table_of
@@ -129,7 +130,7 @@ class Monitoring:
         self._of_tables: dict[TableName, TableProfiles] = {}
         self._lock = threading.Lock()
         self._volatility, self._tests, self._now = volatility, tests, now
-        self._classifications: Classifications | None = None
+        self._classifications = ClassifiedInRun(project, inputs, pinned)
 
     def judge(self, kind: str, question: Question) -> Verdict:
         """What a monitor finds.
@@ -188,7 +189,7 @@ class Monitoring:
     def _drift(self, question: Question) -> Verdict:
         if self._classified(question).hides_values(question.column):
             raise ConfigError(
-                f"{question.test.name} looks at {question.column}, which is classified",
+                f"{question.test.name} looks at {question.column}, which is classified, or made from what is",
                 "no value of it is kept",
                 "Use null_rate, which keeps counts",
             )
@@ -243,12 +244,7 @@ class Monitoring:
         return known, [day for day in found.judged if day not in left_out]
 
     def _classified(self, question: Question) -> Classifications:
-        with self._lock:
-            if self._classifications is None:
-                nodes = [*question.manifest.nodes.values(), *question.manifest.sources.values()]
-                described = (item for node in nodes for item in getattr(node, "columns", {}).items())
-                self._classifications = classifications(read_contracts(self._project), described)
-            return self._classifications
+        return self._classifications.of_table(question.manifest, question.table)
 
     def keep(self, outcome: Outcome, days: int) -> str:
         """Keep the profiles that the run has made, unless its tables will never be published.

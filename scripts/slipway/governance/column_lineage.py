@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, str]
 """Names of the columns of a table to their DuckDB types."""
+NOT_COMPILED = "its compiled query is not recorded"
+"""Why the lineage of a table is not known in a manifest of dbt, although another one may have its query."""
 _NODES = ("nodes", "sources")
 _PASSED_OVER = ("test", "operation", "analysis", "unit_test")
 
@@ -37,6 +39,7 @@ class TableLineage(Record):
         columns: each column to the columns that its values are made from, by table.
         rows: columns that decide which rows the table has, or what is summed up in one, by table: those of filters, joins, groups, keys. If one of them
             changes, every column may change.
+        only_counted: those of ``columns`` whose values are not in the column: rows are counted, ranked or chosen by them, or they are asked for NULL.
         unknown: why the lineage is not known; empty where it is. ``columns`` and ``rows`` are empty then.
     """
 
@@ -45,6 +48,7 @@ class TableLineage(Record):
     parents: list[str] = Field(default_factory=list)
     columns: dict[str, dict[str, list[str]]] = Field(default_factory=dict)
     rows: dict[str, list[str]] = Field(default_factory=dict)
+    only_counted: dict[str, dict[str, list[str]]] = Field(default_factory=dict)
     unknown: str = ""
 
     def depends_on(self, column: str | None, parent: str, changed: Collection[str] | None) -> bool:
@@ -115,6 +119,12 @@ def upstream(found: Mapping[str, TableLineage], table: str, column: str) -> dict
                 answer[parent].add(one)
                 waiting.append((parent, one))
     return answer
+
+
+def with_all_above(dbt_manifest: Mapping[str, Any], tables: Collection[str]) -> set[str]:
+    """Tables, and all that they are made from, over any number of models."""
+    project = _Project(dbt_manifest, {})
+    return project.with_all_above(tables)
 
 
 class _Project:
@@ -201,6 +211,19 @@ class _Project:
                     self._parents[unique_id] |= self.parents(parent)
         return self._parents[unique_id]
 
+    def with_all_above(self, tables: Collection[str]) -> set[str]:
+        """Tables, and all that they are made from."""
+        ids: dict[str, list[str]] = {}
+        for unique_id, name in self._names.items():
+            ids.setdefault(name, []).append(unique_id)
+        found, waiting = set[str](), list(tables)
+        while waiting:
+            if (name := waiting.pop()) in found:
+                continue
+            found.add(name)
+            waiting += [parent for unique_id in ids.get(name, ()) for parent in self.parents(unique_id)]
+        return found
+
     def _lineage(
         self, connection: duckdb.DuckDBPyConnection, unique_id: str, node: Mapping[str, Any]
     ) -> TableLineage:
@@ -211,7 +234,7 @@ class _Project:
         if node.get("language", "sql") != "sql":
             why = "it is a Python model"
         elif not node.get("compiled_code"):
-            why = "its compiled query is not recorded"
+            why = NOT_COMPILED
         if not why:
             try:
                 found = columns_of(connection, str(node["compiled_code"]).strip().rstrip(";"))
@@ -240,7 +263,10 @@ def _of_query(
     read = {name for one in (*by_table.values(), decide) for name in one}
     if unknown := sorted(read - {*parents, table}):
         raise UnknownPlanError(f"it reads {', '.join(unknown)}, which dbt does not know of")
-    return TableLineage(table=table, parents=list(parents), columns=by_table, rows=decide)
+    counted = {name: _by_table(only) for name, only in found.only_counted.items()}
+    return TableLineage(
+        table=table, parents=list(parents), columns=by_table, rows=decide, only_counted=counted
+    )
 
 
 def _by_table(sources: Sources) -> dict[str, list[str]]:

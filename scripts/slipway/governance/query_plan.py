@@ -23,6 +23,28 @@ Sources = frozenset[Source]
 _NONE: Sources = frozenset()
 _GENERATED = ("range", "generate_series", "unnest")
 """Table functions that read nothing but their arguments."""
+_COUNTING = ("count", "count_star", "count_if", "approx_count_distinct")
+_RANKING = (
+    "WINDOW_ROW_NUMBER",
+    "WINDOW_RANK",
+    "WINDOW_RANK_DENSE",
+    "WINDOW_NTILE",
+    "WINDOW_PERCENT_RANK",
+    "WINDOW_CUME_DIST",
+)
+_ASKS_FOR_NULL = ("OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL")
+_CHOOSING = (
+    "filter",
+    "filters",
+    "order_bys",
+    "partitions",
+    "orders",
+    "arg_orders",
+    "start_expr",
+    "end_expr",
+    "offset_expr",
+)
+"""Parts of an aggregate or a window that say of which rows, and in which order."""
 _LEFT_ONLY, _RIGHT_ONLY = ("SEMI", "ANTI"), ("RIGHT_SEMI", "RIGHT_ANTI")
 _BOTH = ("INNER", "LEFT", "RIGHT", "FULL", "OUTER", "SINGLE")
 
@@ -38,10 +60,12 @@ class QueryColumns:
     Args:
         columns: names of the result to the columns whose values make theirs.
         rows: columns that decide which rows there are, and what is summed up in one: of filters, joins, groups, orders with a limit.
+        only_counted: names of the result to those of ``columns`` whose values are not in theirs: rows are counted, ranked or chosen by them, or they are asked for NULL.
     """
 
     columns: Mapping[str, Sources]
     rows: Sources
+    only_counted: Mapping[str, Sources] = field(default_factory=dict)
 
 
 def columns_of(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryColumns:
@@ -69,12 +93,18 @@ def columns_of(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryColumns:
     walk = _Walk()
     try:
         found = walk.columns(plan["plans"][0], {})
+        passed = _Walk(passed=True).columns(plan["plans"][0], {})
     except (IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnknownPlanError(f"its plan has another form than expected ({type(error).__name__})") from None
     names = [str(row[0]) for row in described]
     if len(found) != len(names) or len({name.casefold() for name in names}) != len(names):
         raise UnknownPlanError(f"its plan gives {len(found)} columns, and the result has {len(names)}")
-    return QueryColumns(dict(zip(names, found, strict=True)), frozenset(walk.rows))
+    counted = {
+        name: only
+        for name, every, by_value in zip(names, found, passed, strict=True)
+        if (only := every - by_value)
+    }
+    return QueryColumns(dict(zip(names, found, strict=True)), frozenset(walk.rows), counted)
 
 
 _Columns = Sequence[Sources]
@@ -87,9 +117,15 @@ _Node = Mapping[str, Any]
 
 @dataclass
 class _Walk:
-    """One pass over a plan, from the result down to the tables."""
+    """One pass over a plan, from the result down to the tables.
+
+    Args:
+        rows: gets what decides about rows.
+        passed: only columns whose values are passed on count for the columns of the result.
+    """
 
     rows: set[Source] = field(default_factory=set)
+    passed: bool = False
 
     def __post_init__(self) -> None:
         self._operators: Mapping[str, Callable[[_Node, _Known], _Columns]] = {
@@ -125,18 +161,21 @@ class _Walk:
 
     def _projection(self, node: _Node, known: _Known) -> _Columns:
         below = self._below(node, known) if node.get("children") else ()
-        return [_sources(one, below) for one in node["expressions"]]
+        return [self._made_of(one, below) for one in node["expressions"]]
+
+    def _made_of(self, expression: Any, below: _Columns) -> Sources:  # noqa: ANN401 - any part of the plan
+        return _union(below[at] for at in _positions(expression, passed=self.passed))
 
     def _aggregate(self, node: _Node, known: _Known) -> _Columns:
         below = self._below(node, known)
-        groups = [_sources(one, below) for one in node.get("groups") or ()]
+        groups = [self._made_of(one, below) for one in node.get("groups") or ()]
         self.rows.update(*groups)
         grouping = [_union(groups)] * len(node.get("grouping_functions") or ())
-        return [*groups, *(_sources(one, below) for one in node["expressions"]), *grouping]
+        return [*groups, *(self._made_of(one, below) for one in node["expressions"]), *grouping]
 
     def _window(self, node: _Node, known: _Known) -> _Columns:
         below = self._below(node, known)
-        return [*below, *(_sources(one, below) for one in node["expressions"])]
+        return [*below, *(self._made_of(one, below) for one in node["expressions"])]
 
     def _unnest(self, node: _Node, known: _Known) -> _Columns:
         below = self._below(node, known)
@@ -183,7 +222,7 @@ class _Walk:
     def _values(self, node: _Node, known: _Known) -> _Columns:
         below = self._below(node, known) if node.get("children") else ()
         lines: Sequence[Sequence[Any]] = node["expressions"]
-        return [_union(_sources(line[at], below) for line in lines) for at in range(len(lines[0]))]
+        return [_union(self._made_of(line[at], below) for line in lines) for at in range(len(lines[0]))]
 
     def _table(self, node: _Node, known: _Known) -> _Columns:
         below = self._below(node, known) if node.get("children") else None
@@ -243,8 +282,10 @@ class _Walk:
         raise UnknownPlanError(f"it has a join of the kind {kind}")
 
 
-def _positions(expression: Any) -> Iterator[int]:  # noqa: ANN401 - any part of the plan
+def _positions(expression: Any, *, passed: bool = False) -> Iterator[int]:  # noqa: ANN401 - any part of the plan
     if isinstance(expression, dict):
+        if passed and (left_out := _not_passed(expression)) is not None:
+            expression = {name: value for name, value in expression.items() if name not in left_out}
         if expression.get("expression_class") == "BOUND_REF":
             yield int(expression["index"])
             return
@@ -254,10 +295,21 @@ def _positions(expression: Any) -> Iterator[int]:  # noqa: ANN401 - any part of 
             if (
                 name != "lambda_expr"
             ):  # its positions are those of its own arguments; what it captures is given to the function besides
-                yield from _positions(value)
+                yield from _positions(value, passed=passed)
     elif isinstance(expression, list):
         for value in expression:
-            yield from _positions(value)
+            yield from _positions(value, passed=passed)
+
+
+def _not_passed(expression: Mapping[str, Any]) -> Sequence[str] | None:
+    """Parts of an expression whose values are not in its result; None where all may be."""
+    kind = expression.get("type")
+    if kind in _ASKS_FOR_NULL:
+        return ("children",)
+    if expression.get("expression_class") in ("BOUND_AGGREGATE", "BOUND_WINDOW"):
+        counts = str(expression.get("name") or "").casefold() in _COUNTING or kind in _RANKING
+        return (*_CHOOSING, "children") if counts else _CHOOSING
+    return None
 
 
 def _sources(expression: Any, below: _Columns) -> Sources:  # noqa: ANN401 - any part of the plan

@@ -17,6 +17,8 @@ from slipway.contracts.classification import classification_of, classifications,
 from slipway.contracts.contract_changes import compare_all
 from slipway.contracts.contract_files import FOLDER, Reading, is_contract, look_at_content
 from slipway.errors import DamagedError, NotFoundError, SlipwayError
+from slipway.governance.classified_columns import with_lineage
+from slipway.governance.recorded_lineage import TablesOfCut
 from slipway.promotion.demands import Classified
 from slipway.promotion.evidence import best_comparison
 from slipway.promotion.promotion_policy import Require
@@ -28,6 +30,7 @@ from slipway.records.run_manifest import RunManifest
 from slipway.records.store import PROMOTIONS, Records, check_seal, why_missing
 from slipway.releases.attestation import MANIFEST
 from slipway.releases.lookup import is_table
+from slipway.releases.published import Published
 from slipway.releases.signatures import bundle_of, read_list
 from slipway.signing.signing_keys import Trust, trust_of
 from slipway.signing.statements import PROVENANCE, release_name
@@ -73,14 +76,17 @@ class Gathered:
                 found[commit] = chosen
         return found
 
-    def classified(self, goal: Release, tables: Mapping[str, Schema]) -> Classified | None:
+    def classified(
+        self, goal: Release, tables: Mapping[str, Schema], published: Published
+    ) -> Classified | None:
         """Classifications of data in tables, by what contracts and dbt's YAML say at the commit of the release.
 
-        A column counts by its name, because models pass columns on under their names.
+        A column counts by its name, because models pass columns on under their names, and by what it is made from.
 
         Args:
             goal: the release.
             tables: ``layer.table`` to its columns.
+            published: the environment of the release.
 
         Returns:
             None where it is not known what the commit says.
@@ -96,7 +102,10 @@ class Gathered:
             return None
         dbt_manifest = json.loads(described)
         contracts = [one.contract for one in readings.values() if one.contract]
-        by_name = classifications(contracts, described_columns(dbt_manifest)).by_name
+        declared = classifications(contracts, described_columns(dbt_manifest))
+        columns = TablesOfCut(published, published.release(goal.number))
+        derived = with_lineage(declared, dbt_manifest, tables, columns, published.records, columns.made)
+        by_name = declared.by_name
         by_table = {
             f"{node['schema']}.{node['alias']}": given
             for node in dbt_manifest["nodes"].values()
@@ -105,7 +114,8 @@ class Gathered:
         found = {}
         for table, schema in tables.items():
             names = {part.casefold() for name in schema.column_names for part in name.split(".")}
-            found[table] = {given for name in names for given in by_name.get(name, ())}
+            classes = derived.of_table(table).by_name
+            found[table] = {given for name in names for given in classes.get(name, ())}
             found[table] |= {by_table[table]} if table in by_table else set()
         return Classified(found, {*by_table.values(), *(one for given in by_name.values() for one in given)})
 

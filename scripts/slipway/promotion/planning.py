@@ -331,7 +331,9 @@ class _Planning:
         schemas = {name: table.schema() for name, table in sources.items()}
         schemas |= {str(name): self.tables.load(name, at).schema() for name, at in retires.items()}
         found = demands(
-            approvals, schemas, gathered.classified(goal, schemas) if approvals.classified else None
+            approvals,
+            schemas,
+            gathered.classified(goal, schemas, self.published) if approvals.classified else None,
         )
         check_people(found, trust_of(self.target).holders, self.target.name, FILE)
         return found

@@ -18,6 +18,8 @@ from slipway.contracts.classification import (
 from slipway.contracts.contract_files import read_contracts
 from slipway.environments.profiles import find_project
 from slipway.errors import DamagedError, NotFoundError, UsageError
+from slipway.governance.classified_columns import with_lineage
+from slipway.governance.recorded_lineage import TablesOfCut
 from slipway.names import TableName
 from slipway.query.queries import Column, QueryResult, moment, run_query
 from slipway.records.run_manifest import RunManifest
@@ -124,7 +126,7 @@ def refused_rows(
     name = _table(cut, table)
     columns = _columns(published, cut, name)
     ordered = [one for one in _FIRST if one in columns] + [one for one in columns if one not in _FIRST]
-    classified = NOTHING_HIDDEN if show_classified else _classified(project_dir, published.records)
+    classified = NOTHING_HIDDEN if show_classified else _classified(project_dir, published, cut, name)
     masked = {one: f"{quote(one)} is not null" for one in ordered if classified.hides_values(one)}
     where = _where(name, columns, wanted)
     nested = {one: with_field(one, classified.hidden) for one in ordered if one not in masked}
@@ -148,12 +150,14 @@ def refused_rows(
     return RefusedRows(run_query(published, cut, sql), list(masked), releases)
 
 
-def _classified(project_dir: Path | None, records: Records) -> Classifications:
-    described = None
+def _classified(project_dir: Path | None, published: Published, cut: Cut, table: str) -> Classifications:
+    described, records = None, published.records
     with suppress(DamagedError):  # the contracts still count
         last = records.last_release()
         described = records.dbt_manifest(last.run_id) if last else None
-    return classifications(read_contracts(find_project(project_dir)), described_columns(described))
+    given = classifications(read_contracts(find_project(project_dir)), described_columns(described))
+    columns = TablesOfCut(published, cut)
+    return with_lineage(given, described, [table], columns, records, columns.made).of_table(table)
 
 
 def _tables_of(project_dir: Path | None, target: str | None, run: str | None) -> tuple[Published, Cut]:

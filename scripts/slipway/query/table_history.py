@@ -23,12 +23,15 @@ from slipway.comparison.relations import is_number
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, judge
 from slipway.comparison.shared_files import TableState
+from slipway.contracts.classification import Classifications
 from slipway.counts import plural
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.digest import Digest, digests_by, recorded
 from slipway.engines.duckdb.scan import FILE, check_read_by_id, files_relation
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import ContractError, DamagedError, NotFoundError, UsageError, first_line
+from slipway.governance.classified_columns import with_lineage
+from slipway.governance.recorded_lineage import TablesOfCut
 from slipway.iceberg.metadata_files import locations_of
 from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import duckdb_type, promotable
@@ -343,8 +346,9 @@ def bisect(
     with _refused_conditions(search.where):
         found = find_changes(digest, len(history.periods))
         facts = _compared(rows, found, digests, search.key)
-    described = _described(history.published.records)
-    classified = classifications_of(profile.project, described, show_classified=search.show_classified)
+    classified = _classified(
+        profile.project, history.published, search.table, show_classified=search.show_classified
+    )
     facts = masked(facts, classified)
     return _report(rows, found, digests, facts)
 
@@ -536,9 +540,9 @@ def log(
         raise NotFoundError(f"The last {plural(limit, 'release')} have no {table}", fix="Raise --limit")
     rows = Rows(History(table, published, periods, lost), where)
     columns = _measures(rows, published.records)
-    classified = classifications_of(
-        find_project(project_dir), _described(published.records), show_classified=show_classified
-    )
+    classified = _classified(
+        find_project(project_dir), published, table, show_classified=show_classified
+    ).of_table(table)
     lines = []
     with _refused_conditions(where):
         for period in periods:
@@ -554,6 +558,14 @@ def log(
     lines += [LogLine(records[number], same=False, rows=None) for number in lost]
     lines = [line for line in lines if line.release.number in shown]
     return columns, sorted(lines, key=lambda line: line.release.published_at, reverse=True)
+
+
+def _classified(project: Path, published: Published, table: str, *, show_classified: bool) -> Classifications:
+    """How the columns of a table are classified, also by what they are made from."""
+    records, described = published.records, _described(published.records)
+    given = classifications_of(project, described, show_classified=show_classified)
+    columns = TablesOfCut(published, published.now())
+    return with_lineage(given, described, [table], columns, records, columns.made)
 
 
 def _measures(rows: Rows, records: Records) -> list[str]:

@@ -19,7 +19,7 @@ WORDS = ("public", "internal", "confidential", "restricted", "personal", "PII of
 
 @pytest.mark.parametrize("word", WORDS)
 def test_what_is_hidden_depends_on_the_word(word: str) -> None:
-    given = classifications((), [("Pay", {"meta": {"classification": word}})])
+    given = classifications((), [("a.b", "Pay", {"meta": {"classification": word}})])
     assert given.hides_values("pay") is (word != "public")
     assert given.hides_sum("PAY", FEW_ROWS) is (word not in ("public", "internal"))
     assert given.hides_sum("PAY", FEW_ROWS - 1) is (word != "public")
@@ -35,11 +35,27 @@ def test_the_strictest_of_several_counts() -> None:
 
 def test_models_and_sources_and_objects_of_dbt_are_read() -> None:
     manifest = {
-        "nodes": {"model.a.b": {"columns": {"Mail": {"config": {"meta": {"classification": "Restricted"}}}}}},
-        "sources": {"source.a.b.c": {"columns": {"phone": {"meta": {"classification": "internal"}}}}},
+        "nodes": {
+            "model.a.b": {
+                "schema": "serving",
+                "alias": "people",
+                "columns": {"Mail": {"config": {"meta": {"classification": "Restricted"}}}},
+            }
+        },
+        "sources": {
+            "source.a.b.c": {
+                "schema": "landing",
+                "identifier": "people",
+                "columns": {"phone": {"meta": {"classification": "internal"}}},
+            }
+        },
     }
     found = classifications((), described_columns(manifest))
     assert found.by_name == {"mail": {"restricted"}, "phone": {"internal"}}
+    assert found.declared == {
+        "serving.people": {"mail": {"restricted"}},
+        "landing.people": {"phone": {"internal"}},
+    }
     own = SimpleNamespace(meta={}, config=SimpleNamespace(meta={"classification": "Secret"}))
     assert classification_of(own) == "secret"
     assert list(described_columns(None)) == []

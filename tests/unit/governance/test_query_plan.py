@@ -307,3 +307,32 @@ def test_random_queries(connection: duckdb.DuckDBPyConnection, sql: str, data: A
         values = ", ".join(f"({i}, 'm{p}', {i}.5, timestamp '2024-01-01', {p}, null, null)" for i, p in more)
         connection.execute(f"insert into raw.orders values {values}")
     assert escaped(connection, sql, columns_of(connection, sql), USED) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "passed"),
+    [
+        ("select mail as a, upper(mail) as b, {'m': mail} as c from raw.orders", "a b c"),
+        ("select max(mail) as a, string_agg(mail, ',') as b, sum(length(mail)) as c from raw.orders", "a b c"),
+        ("select count(mail) as a, count(distinct mail) as b, approx_count_distinct(mail) as c from raw.orders", ""),
+        ("select count_if(mail is not null) as a, count(*) filter (where mail > 'b') as b from raw.orders", ""),
+        ("select mail is null as a, mail is not null as b, mail || '' is null as c from raw.orders", ""),
+        ("select row_number() over (partition by mail order by mail) as a, lag(mail) over (order by id) as b from raw.orders", "b"),
+        ("select sum(id) over (partition by mail) as a, count(mail) over () as b, first_value(mail) over () as c from raw.orders", "c"),
+        ("select case when mail > 'b' then 1 end as a, mail = 'x' as b, coalesce(mail, '') as c from raw.orders", "a b c"),
+        ("with s as (select mail as m from raw.orders) select m as a, (select count(mail) from raw.people) as b, (select max(m) from s) as c from s", "a c"),
+        ("select mail as a, count(*) as b from raw.orders group by mail union all select phone, person from raw.people", "a"),
+    ],
+)  # fmt: skip
+def test_what_only_counts_does_not_pass_values_on(
+    connection: duckdb.DuckDBPyConnection, sql: str, passed: str
+) -> None:
+    """By hand: the columns of the result in which values of ``mail`` can be read."""
+    found = columns_of(connection, sql)
+    made = {
+        name
+        for name, sources in found.columns.items()
+        if any(column == "mail" for *_, column in sources - found.only_counted.get(name, frozenset()))
+    }
+    assert made == set(passed.split())
+    assert all(only <= found.columns[name] for name, only in found.only_counted.items())
