@@ -117,6 +117,8 @@ exposures:
     "models/serving/not_by_name.sql": "{{ config(materialized='incremental', incremental_strategy='append') }}\n"
     "-- curated.weights is read by dbt\nselect depot, 'curated.depots' as what from {{ ref('weights') }} as curated\n"
     "{% if is_incremental() %}where depot not in (select depot from {{ this }}){% endif %}\n",
+    "models/serving/not_on_spark.sql": "{{ config(engine='spark') }}\nselect depot,\n    median(kg) as kg\nfrom {{ ref('weights') }} group by depot\n",
+    "models/serving/on_spark.sql": "{{ config(engine='spark') }}\nselect depot, max(kg) as kg, '{{ engine() }}' as made_by from {{ ref('weights') }} group by depot\n",
     "tests/dbt/from_today.sql": "select * from {{ ref('weights') }}\nwhere weighed_on > today()\n",
 }
 
@@ -169,6 +171,7 @@ def said(found: tuple[Workshop, dict[str, Any]], name: str) -> list[tuple[str, s
         ("py_by_whole_name", "plain-name", "error", 3, "Write dbt.ref('depots')."),
         ("by_one_name", "bind", "error", 2, "Is {{ ref('depots') }} meant?"),
         ("misspelt", "configuration", "error", None, "materialised has no effect here: write materialized"),
+        ("not_on_spark", "spark", "error", 3, "median"),
         ("macro_fails", "compile", "error", None, "never this way"),
         ("from_today", "volatile", "warning", 2, "it calls today"),
     ],
@@ -179,6 +182,10 @@ def test_each_fault_is_found_in_its_line(
     (one,) = said(found, name)
     assert one[:3] == (rule, level, line), one
     assert text in one[3]
+
+
+def test_what_spark_computes_is_not_told(found: tuple[Workshop, dict[str, Any]]) -> None:
+    assert said(found, "on_spark") == []
 
 
 def test_names_that_are_no_tables_are_not_touched(found: tuple[Workshop, dict[str, Any]]) -> None:

@@ -188,6 +188,18 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
         ),
         set(),
     ),
+    "engine-that-is-the-default": (
+        edit(
+            "dbt_project.yml", "curated: {+schema: curated}", "curated: {+schema: curated, +engine: duckdb}"
+        ),
+        {"with_meta", "tagged", "configured"},  # their code reads their configuration
+    ),
+    "engine": (
+        edit(
+            f"{CURATED}_keys.yml", "description: said\n", "description: said\n    config: {engine: spark}\n"
+        ),
+        {"plain"},
+    ),
     "constraint": (
         edit(
             f"{CURATED}_keys.yml",
@@ -276,6 +288,21 @@ def test_a_model_that_reads_the_graph_depends_on_the_configuration_of_all(
         project.edit(f"{CURATED}_keys.yml", "owner: one", "owner: two")
         after = project.keys()
     assert {node for node, key in after.items() if before[node] != key} == {"with_meta", "with_graph"}
+
+
+def test_versions_of_spark_count_only_for_its_models(
+    keyed: tuple[Keyed, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = keyed
+    with project.restored():
+        project.edit(
+            f"{CURATED}_keys.yml", "description: said\n", "description: said\n    config: {engine: spark}\n"
+        )
+        before, definitions = project.keys(), project.keys(definitions=True)
+        monkeypatch.setattr("slipway.dbt.keys.node_key.spark", lambda: ["pyspark 9"])
+        after = project.keys()
+        assert {node for node, key in after.items() if before[node] != key} == {"plain"}
+        assert project.keys(definitions=True) == definitions
 
 
 @pytest.mark.long

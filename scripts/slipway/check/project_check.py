@@ -29,8 +29,10 @@ from slipway.contracts.contract_files import FOLDER, look_at_all
 from slipway.contracts.model import EXTRA
 from slipway.contracts.typed_rows import LINEAGE
 from slipway.dbt.code_only import CodeOnly, code_only
-from slipway.dbt.configuration import check_functions, check_names, contract_of, problems
-from slipway.dbt.nodes import DbtNode, is_python, table_of
+from slipway.dbt.configuration import check_functions, check_names, contract_of, problems, strategy_of
+from slipway.dbt.keys.node_key import tables_read
+from slipway.dbt.model_engines import engine_problems, is_by_spark
+from slipway.dbt.nodes import DbtNode, find, is_python, relation_of, table_of
 from slipway.dbt.promised import compared
 from slipway.dbt.readers import deprecated_models, readers_of_nodes
 from slipway.dbt.stubs import Stubs
@@ -129,7 +131,7 @@ class _Check:
 
     def _configuration(self) -> None:
         for node in self.nodes.values():
-            for problem in problems(node):
+            for problem in (*problems(node), *engine_problems(self.manifest, node, strategy_of)):
                 self._found("configuration", Level.ERROR, f"{problem}.", node)
         for check_all in (
             check_functions,
@@ -219,6 +221,7 @@ class _Check:
         self._declared(node, columns)
         self._volatile(node, sql)
         self._sums(node, sql)
+        self._on_spark(node, sql)
         self.code.stubs.set_columns(table_of(node), columns)
         if node.resource_type == "model":
             self._increments(node, columns)
@@ -384,6 +387,25 @@ class _Check:
                 line_naming(differing[0][0], node.raw_code),
             )
         self._volatile(node, sql)
+        self._on_spark(node, sql)
+
+    def _on_spark(self, node: Any, sql: str) -> None:
+        """Translate the query of a model that Spark is to compute."""
+        if not is_by_spark(node):
+            return
+        from slipway.engines.spark.translation.refusal import TranslationError
+        from slipway.engines.spark.translation.translate import translate
+
+        read = [
+            node,
+            *filter(None, (find(self.manifest, one) for one in tables_read(self.manifest, node.unique_id))),
+        ]
+        schemas = {".".join(relation_of(one)): self.code.stubs.types(table_of(one)) for one in read}
+        try:
+            translate(sql, schemas, node.name)
+        except TranslationError as error:
+            line = source_line(error.line_number, sql, node.raw_code) if error.line_number else None
+            self._found("spark", Level.ERROR, error.line(), node, line)
 
     def _monitored(self, node: Any) -> None:
         """Whether the columns that a monitor names are there: its query comes from history, which is not looked at."""

@@ -29,7 +29,9 @@ from slipway.dbt.ingest import feed_of, show_landing, write_landed
 from slipway.dbt.inputs import ModelIncrements, inputs_of, withdrawn
 from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.microbatch import check_inputs, filtered_inputs, is_last, notes, window_of
-from slipway.dbt.nodes import DbtManifest, DbtNode, is_python, node_of, relation_of, table_of
+from slipway.dbt.model_engines import is_by_spark
+from slipway.dbt.model_writers import ModelWriters
+from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, is_python, node_of, relation_of, table_of
 from slipway.dbt.partial_groups import checked_for_partial_groups
 from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import former_keys, made_under_new_name
@@ -40,7 +42,6 @@ from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.rewrite import NotCarriedError
 from slipway.engines.duckdb.scan import Views
 from slipway.engines.duckdb.target import description_updates, stay_optional
-from slipway.engines.duckdb.writer import write
 from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import Staging, confirm_snapshot
@@ -92,6 +93,7 @@ class Builder:
         nodes: RunNodes,
         increments: ModelIncrements,
         descriptions: Descriptions,
+        writers: ModelWriters,
         lock: threading.RLock,
     ) -> None:
         self._run_id, self._vars = run_id, variables
@@ -99,7 +101,7 @@ class Builder:
         self._intake, self._inputs, self._views = intake, inputs, views
         self._volatility, self._checks = volatility, checks
         self._nodes, self._increments, self._lock = nodes, increments, lock
-        self._descriptions = descriptions
+        self._descriptions, self._writers = descriptions, writers
         self._cutoffs: dict[str, str] = {}
 
     def note_cutoff(self, unique_id: str, cutoff: str) -> None:
@@ -241,7 +243,8 @@ class Builder:
         found = [f"built anew from everything: {rebuilt}"] if rebuilt else []
         found += [*why_built_again(base, state), *_left_optional(node, base, request)]
         self._nodes.update(unique_id, **_outcome(base, result), notes=found)
-        message = f"{config['strategy'].upper()} {plural(result.rows_written, 'row')}"
+        by = " by Spark" if is_by_spark(node) else ""
+        message = f"{config['strategy'].upper()} {plural(result.rows_written, 'row')}{by}"
         if rebuilt:
             message = f"REBUILT {plural(result.rows_written, 'row')}: {rebuilt}"
         elif result.same_content:
@@ -266,6 +269,7 @@ class Builder:
     ) -> WriteResult | None:
         """What was written of a query, None where landed files moved while they were read: the others are to be read again."""
         outputs = self._pinned.places.outputs
+        write = self._writers.of(cursor, manifest, node)
         feed = feed_of(self._intake.landing, manifest, node, request.identifier)
         if feed is None:
             return write(cursor, outputs, base, request)
@@ -324,6 +328,7 @@ class Builder:
                 table=str(table_of(node_of(manifest, unique_id))),
                 status=Status.OPEN,
                 change=Change.NONE,
+                engine=engine_of(node_of(manifest, unique_id)),
                 node_key=key,
                 definition_key=definition_key(manifest, unique_id, self._vars),
                 inputs=inputs,

@@ -27,6 +27,7 @@ from slipway.dbt.slices import empty_slice, sample_taken
 from slipway.dbt.stale import judged
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.scan import Views
+from slipway.engines.writers import SPARK
 from slipway.errors import ConfigError, ContractError, UnavailableError
 from slipway.names import TableName
 from slipway.records.landed_files import Freshness, InputVolume
@@ -191,7 +192,7 @@ def _with_reason(node: Node, reasons: Mapping[str, str]) -> Node:
 
 def _with_use(node: Node, used: ProcessorTime | None) -> Node:
     """A node with its processor time and memory, where no other node ran at the same time."""
-    seconds = used.seconds.get(node.unique_id) if used else None
+    seconds = used.seconds.get(node.unique_id) if used and node.engine != SPARK else None
     peak = None if seconds is None else node.peak_memory_bytes
     return node.model_copy(update={"cpu_seconds": seconds, "peak_memory_bytes": peak})
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from slipway.counts import plural
+from slipway.dbt.model_engines import engine_problems
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.dbt.renames import rename_problems
 from slipway.engines.duckdb.constraints import Contract
@@ -136,6 +137,7 @@ OWN_KEYS = (
     "compare_key",
     "compare_tolerance",
     "conserves",
+    "engine",
     "incremental_predicates",
     "on_code_change",
     "on_partial_groups",
@@ -189,7 +191,7 @@ def check_configuration(manifest: DbtManifest, selected: Iterable[str]) -> None:
     nodes += [manifest.sources[name] for name in sorted(read)]
     found: dict[str, list[str]] = {}
     for node in nodes:
-        for problem in problems(node):
+        for problem in (*problems(node), *engine_problems(manifest, node, strategy_of)):
             found.setdefault(problem.removeprefix(f"{node.name}: "), []).append(node.name)
     if found:
         count = plural(len(found), "setting")

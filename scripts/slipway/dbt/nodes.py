@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from slipway.engines.writers import DUCKDB
 from slipway.names import TableName
 
 Relation = tuple[str, str, str]
@@ -202,6 +203,11 @@ def is_inlined(node: DbtNode | DbtSource) -> bool:
 def is_python(node: DbtNode) -> bool:
     """Whether a node is a Python model."""
     return node.language == "python"
+
+
+def engine_of(node: DbtNode) -> str:
+    """Which engine computes the table of a node."""
+    return str(node.config.get("engine") or DUCKDB)
 
 
 def has_jinja(node: DbtNode) -> bool:

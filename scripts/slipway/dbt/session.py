@@ -27,6 +27,7 @@ from slipway.dbt.ingest import feeds_written, is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
 from slipway.dbt.keys.node_key import engine
 from slipway.dbt.known_unchanged import KnownUnchanged
+from slipway.dbt.model_writers import ModelWriters, check_spark
 from slipway.dbt.monitored import Monitoring, profile_days
 from slipway.dbt.nodes import DbtManifest
 from slipway.dbt.promised import check_contracts, left_out
@@ -37,11 +38,13 @@ from slipway.dbt.slices import check_sample
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.engine import Secret
 from slipway.engines.duckdb.scan import Views
+from slipway.engines.spark.spark_of_run import SparkOfRun
 from slipway.environments.environment import check_vars, requested_slice
 from slipway.environments.profiles import Profile
 from slipway.environments.sample_shares import requested_sample
 from slipway.errors import ConfigError, NotFoundError
 from slipway.iceberg.tables import Tables
+from slipway.landing.feeds import read_feeds
 from slipway.names import TableName
 from slipway.records.run_manifest import Code, RunManifest
 from slipway.records.store import Records
@@ -86,6 +89,7 @@ class Session:
         views: through which models read.
         volatility: looks at queries.
         checks: refuses queries.
+        spark: computes the models that are configured so.
         builder: decides and writes nodes.
         carry_over: decides which tests need not run.
         monitoring: judges monitors.
@@ -143,6 +147,7 @@ class Session:
         self.checks = QueryChecks(self.inputs, views, self.volatility)
         self._earlier = EarlierResults()
         self._nodes, self.tests = RunNodes(), CarriedTests(self._earlier)
+        self.spark = SparkOfRun(outputs, run_id, pinned.own_locations)
         self.builder = Builder(
             run_id,
             self.variables,
@@ -157,6 +162,7 @@ class Session:
             nodes=self._nodes,
             increments=self.increments,
             descriptions=Descriptions(project),
+            writers=ModelWriters(self.inputs, views, self.spark),
             lock=lock,
         )
         self.carry_over = hooks.CarryOver(self.variables, self.inputs, self.volatility, self.tests)
@@ -199,6 +205,12 @@ class Session:
         check_configuration(manifest, selected_resources.SELECTED_RESOURCES)
         check_sample(manifest, self.variables)
         check_contracts(self._project, manifest)
+        check_spark(
+            manifest,
+            selected_resources.SELECTED_RESOURCES,
+            pinned.places.outputs,
+            {feed.name: feed for feed in read_feeds(self._project)},
+        )
         profile_days(self.variables)
         if not self.scratch:
             read_routes(self._project)  # with a mistake in it, nobody would hear of a failure
@@ -250,6 +262,7 @@ class Session:
 
     def conclude(self, done: Invocation) -> RunManifest:
         """Describe in records what dbt did, and end the run; raises what ``end_run`` raises."""
+        self.spark.close()  # nothing is computed any more
         days = profile_days(self.variables)
         manifest = conclude(
             done,
@@ -276,7 +289,8 @@ class Session:
         return manifest
 
     def leave(self) -> None:
-        """Let runs go on that wait for this one."""
+        """Let runs go on that wait for this one, and leave nothing behind that this one has started."""
+        self.spark.close()
         if self._lease:
             self._lease.release()
 

@@ -55,6 +55,10 @@ class Stubs:
         found = self._columns.get(_folded(table))
         return None if found is None else [name for name, _ in found]
 
+    def types(self, table: TableName) -> dict[str, str]:
+        """DuckDB types of the columns of a table by their names; none where they are not known."""
+        return dict(self._columns.get(_folded(table), ()))
+
     def names(self, schema: str) -> list[str]:
         """Names of the tables in a schema."""
         return [

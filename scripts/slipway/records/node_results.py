@@ -68,8 +68,10 @@ class Node(Record):
 
     ``stale`` says why rows of the table are not what its present code makes, ``kept`` why that is intended; both are empty
     for a table that was made by its present code. ``volatile`` says what else than code and inputs its query depends on.
+    ``engine`` computes the table, ``duckdb`` or ``spark``; empty in records that are older than the choice.
     ``descriptions`` is a hash of those that ``persist_docs`` asks to be written to the table, empty for none.
-    ``cpu_seconds`` is processor time, ``peak_memory_bytes`` what DuckDB held at most; both only of nodes that ran while no other did.
+    ``cpu_seconds`` is processor time, ``peak_memory_bytes`` what DuckDB held at most; both only of nodes that ran while no other did,
+    and not of those that Spark computed, which is a process of its own.
     """
 
     unique_id: str
@@ -77,6 +79,7 @@ class Node(Record):
     status: Status
     change: Change
     message: str = ""
+    engine: str = ""
     node_key: str | None = None
     definition_key: str | None = None
     made_by: list[Definition] = Field(default_factory=list)

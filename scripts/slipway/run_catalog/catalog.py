@@ -82,6 +82,19 @@ class RunCatalog:
         with self._lock:
             self._writable[name] = {**(summary or {}), RUN_ID: self.run_id}
 
+    def pin(self, name: TableName, metadata_location: str) -> None:
+        """Show clients a table as the run reads it, whichever of its metadata files was published.
+
+        Args:
+            name: the table.
+            metadata_location: of the file that describes it.
+        """
+        with self._lock:
+            self._published[name] = metadata_location
+            staged = self._staged.get(name)
+            if staged and staged.table.metadata_location != metadata_location:
+                del self._staged[name]
+
     def show(self, staged: StagedTable) -> None:
         """Show a table that the run staged by another way, for example with DuckDB."""
         with self._lock:

@@ -16,6 +16,12 @@ from slipway.engines.spark.local_session import catalog_properties, local_sessio
 
 _number = itertools.count(1)
 
+QUICKLY = """\
+spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+spark.sql.shuffle.partitions 2
+"""
+"""Spark's own settings for commands with tables of a few rows: a Java that starts soon."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what stands here."""

@@ -13,7 +13,7 @@ from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.writer import write
 from slipway.engines.spark.local_session import catalog_properties
-from slipway.engines.spark.spark_writer import ENGINE, write_by_spark
+from slipway.engines.spark.spark_writer import ENGINE, SparkWriter
 from slipway.errors import ContractError
 from slipway.iceberg.metadata_files import summary_of
 from slipway.names import TableName
@@ -63,9 +63,8 @@ class Both:
             session = self.run.spark.newSession()
             for key, value in catalog_properties(environment, served).items():
                 session.conf.set(key, value)
-            return write_by_spark(
-                session, catalog, self.run.place.connection, self.tables, base, request, lambda sql: sql
-            )
+            write_with_spark = SparkWriter(lambda: session, catalog, lambda sql: sql)
+            return write_with_spark(self.run.place.connection, self.tables, base, request)
 
     def check(self) -> None:
         spark, duckdb = self.bases["spark"], self.bases["duckdb"]

@@ -32,9 +32,11 @@ from slipway.dbt.keys.jinja_code import (
 )
 from slipway.dbt.keys.python_code import own_code, python_parts
 from slipway.dbt.keys.sql_code import sql_form
-from slipway.dbt.nodes import DbtManifest, DbtNode, find, has_jinja, is_inlined, is_python, node_of
+from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, has_jinja, is_inlined, is_python, node_of
 from slipway.dbt.promised import contract_digests, retention_digests, typed_digests
 from slipway.engines.duckdb.engine import ONCE
+from slipway.engines.spark.spark_versions import computing
+from slipway.engines.writers import SPARK
 from slipway.environments.profiles import ADAPTER
 
 # what says nothing about the result: documentation, and what is checked or compared about it
@@ -47,6 +49,7 @@ _IGNORED_CONFIG = frozenset(
         "conserves",
         "docs",
         "enabled",
+        "engine",
         "group",
         "meta",
         "packages",
@@ -118,7 +121,16 @@ def node_key(
         32 hexadecimal digits.
     """
     codes = sorted(set(_code(manifest, unique_id, variables, _NODE)))
-    return _hash([codes, dict(sorted(upstream.items())), _settings(), engine()])[:32]
+    return _hash([codes, dict(sorted(upstream.items())), _settings(), *_computed_by(manifest, unique_id)])[
+        :32
+    ]
+
+
+def _computed_by(manifest: DbtManifest, unique_id: str) -> list[list[str]]:
+    """What computes and writes a node: for one of DuckDB's, what it was before there was another engine."""
+    node = node_of(manifest, unique_id)
+    is_by_spark = node.resource_type == "model" and engine_of(node) == SPARK
+    return [engine(), spark()] if is_by_spark else [engine()]
 
 
 def definition_key(manifest: DbtManifest, unique_id: str, variables: Mapping[str, Any]) -> str:
@@ -341,18 +353,30 @@ _PACKAGES = ("duckdb", "dbt-core", "dbt-adapters", "dbt-duckdb", "pyarrow", "pyi
 _CODE = (".py", ".sql", ".yml")
 _ROOMS = ("dbt", "engines/duckdb", "iceberg", "landing", "runs")
 """Rooms whose code makes rows or files of them; the others say where tables are, and what is known of runs."""
+_ROOMS_OF_SPARK = ("engines/spark", "run_catalog")
+"""Those that Spark's models need besides."""
 
 
 @cache
 def engine() -> list[str]:
     """Versions, and a hash of the code that writes tables."""
+    return [*(f"{name} {version(name)}" for name in _PACKAGES), _hash_of(_ROOMS)]
+
+
+@cache
+def spark() -> list[str]:
+    """The same of what is added to it where Spark computes a model: Spark, Iceberg's jar, and the translator."""
+    return [*computing(), f"sqlglot {version('sqlglot')}", _hash_of(_ROOMS_OF_SPARK)]
+
+
+def _hash_of(rooms: Sequence[str]) -> str:
     code = hashlib.sha256()
-    for path in code_files():
+    for path in code_files(rooms):
         code.update(f"{path.relative_to(_SOURCES)}\0".encode() + path.read_bytes() + b"\0")
-    return [*(f"{name} {version(name)}" for name in _PACKAGES), code.hexdigest()]
+    return code.hexdigest()
 
 
-def code_files() -> Iterator[Path]:
+def code_files(rooms: Sequence[str] = _ROOMS) -> Iterator[Path]:
     """Files of Slipway whose code takes part in writing a table: Python, and the dbt package of its macros."""
-    for room in _ROOMS:
+    for room in rooms:
         yield from sorted(path for path in (_SOURCES / room).rglob("*.*") if path.suffix in _CODE)

@@ -221,6 +221,38 @@ def table_digest(cursor: duckdb.DuckDBPyConnection, table: Table, schema: Schema
     return found
 
 
+def digest_after(
+    cursor: duckdb.DuckDBPyConnection,
+    base: Table | None,
+    schema: Schema,
+    added: Sequence[DataFile],
+    removed: Sequence[DataFile],
+    *,
+    full: bool,
+) -> tuple[Digest, bool]:
+    """The digest of a table after a write, and whether its content is what it was.
+
+    Args:
+        cursor: reads the data files.
+        base: the table before the write, None for a new one.
+        schema: the table's after the write.
+        added: data files that came, by whichever engine.
+        removed: data files that went.
+        full: the write replaced all rows.
+
+    Raises:
+        DamagedError: as ``files_digest``.
+    """
+    new = files_digest(cursor, added, schema)
+    if base is None:
+        return new, False
+    if full:
+        return new, new == recorded(base.current_snapshot())
+    before = table_digest(cursor, base, schema)
+    old = files_digest(cursor, removed, schema)
+    return before + new - old, new == old
+
+
 def files_holding(
     cursor: duckdb.DuckDBPyConnection, files: Sequence[DataFile], target: Schema, condition: str
 ) -> list[tuple[DataFile, int]]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
-from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -16,11 +14,11 @@ from pyiceberg.table.update import (
 )
 
 from slipway.engines.duckdb import constraints, copying, engine, rewrite
-from slipway.engines.duckdb.digest import DIGEST, Digest, recorded
+from slipway.engines.duckdb.digest import DIGEST, Digest
 from slipway.engines.duckdb.merge_clauses import merge_clauses
 from slipway.engines.duckdb.request import STRATEGIES, Remade, WriteRequest, WriteResult
 from slipway.engines.duckdb.rewrite import part_of
-from slipway.engines.duckdb.scan import files_digest, files_relation, scan_of, table_digest
+from slipway.engines.duckdb.scan import digest_after, files_relation, scan_of
 from slipway.engines.duckdb.strategies import Merge, by_delete_insert, by_partition, check_later
 from slipway.engines.duckdb.target import Destination, new_table, only_describes, target_updates
 from slipway.errors import ConfigError
@@ -107,7 +105,7 @@ class _Write:
         self._lap("copy")
         self.tables.renew(self.cursor)
         added = copying.data_files(self.cursor, written, to)
-        digest, same = self._digest(target, added, change.removed)
+        digest, same = digest_after(self.cursor, self.base, target, added, change.removed, full=self.full)
         self._lap("digest")
         remade = Remade.of(
             whole=self.full or rewrite.replaces_all(self.base, change.removed, carries=change.carries),
@@ -165,19 +163,6 @@ class _Write:
         if part:
             part.check_append(self.cursor)
         return rewrite.Rewrite([], select)
-
-    def _digest(
-        self, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
-    ) -> tuple[Digest, bool]:
-        """The digest of the table after the write, and whether its content is what it was."""
-        new = files_digest(self.cursor, added, target)
-        if self.base is None:
-            return new, False
-        if self.full:
-            return new, new == recorded(self.base.current_snapshot())
-        before = table_digest(self.cursor, self.base, target)
-        old = files_digest(self.cursor, removed, target)
-        return before + new - old, new == old
 
     def _count_read(self) -> None:
         read = engine.bytes_read(self.cursor)

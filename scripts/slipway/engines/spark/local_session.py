@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.engines.spark.spark_versions import (
@@ -18,6 +19,7 @@ from slipway.engines.spark.spark_versions import (
     installed,
 )
 from slipway.errors import ConfigError, first_line
+from slipway.processes import remove_left_over, temporary
 from slipway.run_catalog.rest_server import Served
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 _ANSI, _ZONE, _CASE = "spark.sql.ansi.enabled", "spark.sql.session.timeZone", "spark.sql.caseSensitive"
 _EXTENSIONS = "spark.sql.extensions"
+_FOLDER = "spark"
+"""Purpose of the temporary folder of a session, a part of its name."""
 
 SEMANTICS = {_ANSI: "true", _ZONE: "UTC", _CASE: "false"}
 """Without these, Spark computes something else than DuckDB: overflow and bad casts become NULL, days begin at another time, names differ by case."""
@@ -77,7 +81,8 @@ def local_session(
     # Spark asks for the name of the machine's address, and waits where nobody knows it
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ.setdefault("SPARK_LOCAL_HOSTNAME", "localhost")
-    with tempfile.TemporaryDirectory(prefix="slipway-spark-") as folder:
+    remove_left_over(_FOLDER)  # of processes that were killed
+    with temporary(_FOLDER) as folder:
         builder = SparkSession.builder.master("local[*]").appName("slipway")
         settings = {
             "spark.jars" if jar else "spark.jars.packages": jar or RUNTIME,
@@ -86,7 +91,7 @@ def local_session(
             "spark.ui.showConsoleProgress": "false",
             "spark.log.level": "ERROR",
             "spark.sql.warehouse.dir": f"file://{folder}",
-            "spark.local.dir": folder,
+            "spark.local.dir": str(folder),
             _EXTENSIONS: EXTENSIONS,
             "spark.sql.defaultCatalog": name,
             **SEMANTICS,
@@ -95,14 +100,33 @@ def local_session(
         for key, value in settings.items():
             builder = builder.config(key, value)
         try:
+            _start_java(settings, folder / "log")
             spark = builder.getOrCreate()
         except Exception as error:  # whatever pyspark and Py4J raise
+            _end(None)
             raise _not_started(error, jar) from error
         try:
             check_session(spark)
             yield spark
         finally:
             _end(spark)
+
+
+def _start_java(settings: Mapping[str, str], log: Path) -> None:
+    """Start the Java of the session, which writes into a file what it would print: stdout and stderr are the command's own.
+
+    pyspark takes the gateway that is there. Java ends by itself when its standard input does, which is a pipe from this process: so nothing is
+    left of it when this process is killed.
+    """
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+
+    conf = SparkConf(loadDefaults=False)
+    for key, value in settings.items():
+        conf.set(key, value)
+    with log.open("wb") as output:
+        gateway = launch_gateway(conf, {"stdout": output, "stderr": output})
+    SparkContext._gateway, SparkContext._jvm = gateway, gateway.jvm
 
 
 def _not_started(error: Exception, jar: str | None) -> ConfigError:
@@ -113,13 +137,14 @@ def _not_started(error: Exception, jar: str | None) -> ConfigError:
     return ConfigError(CANNOT_COMPUTE, why, f"Fetch the jar once: mvn dependency:get -Dartifact={RUNTIME}")
 
 
-def _end(spark: SparkSession) -> None:
+def _end(spark: SparkSession | None) -> None:
     """End a session and its Java, so that nothing of it is left and the next one starts with its own jars."""
     from pyspark import SparkContext
 
     gateway = SparkContext._gateway
-    with suppress(Exception):  # it may have died
-        spark.stop()
+    if spark is not None:
+        with suppress(Exception):  # it may have died
+            spark.stop()
     if gateway is not None:
         with suppress(Exception):
             gateway.shutdown()
@@ -127,7 +152,11 @@ def _end(spark: SparkSession) -> None:
         if process is not None:
             with suppress(Exception):
                 process.stdin.close()  # by which it notices that nobody needs it
+            try:
                 process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
     SparkContext._gateway = None
     SparkContext._jvm = None
 

@@ -61,6 +61,14 @@ def installed() -> Installed:
     return Installed(spark, java, _java_version(java))
 
 
+def computing() -> list[str]:
+    """What decides about a result of Spark: the package that is installed, and the jar that is used with it."""
+    try:
+        return [f"pyspark {version('pyspark')}", RUNTIME]
+    except PackageNotFoundError:
+        return ["no pyspark", RUNTIME]
+
+
 def check_spark(found: str) -> None:
     """Refuse another version of Spark; raises ConfigError."""
     if not found.startswith(f"{SPARK}."):

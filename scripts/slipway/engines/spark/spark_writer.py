@@ -8,23 +8,23 @@ wrote is then read by DuckDB for the content digest and the constraints of the c
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
-from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Summary
 from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 
 from slipway.engines.duckdb import constraints, writer
-from slipway.engines.duckdb.digest import Digest, recorded
 from slipway.engines.duckdb.metrics import WrittenFile
 from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
-from slipway.engines.duckdb.scan import files_digest, files_relation, table_digest, whole_scan
+from slipway.engines.duckdb.scan import digest_after, files_relation, whole_scan
 from slipway.engines.duckdb.target import new_table, only_describes, target_updates
-from slipway.errors import ConfigError
+from slipway.engines.writers import SPARK
+from slipway.errors import ConfigError, SlipwayError, first_line
 from slipway.iceberg import metadata_files, schema
 from slipway.iceberg.snapshots import Staging, add_snapshot, confirm_snapshot
 from slipway.iceberg.tables import Tables
@@ -63,32 +63,40 @@ def check_supported(request: WriteRequest) -> None:
         )
 
 
-def write_by_spark(
-    spark: SparkSession,
-    catalog: RunCatalog,
-    cursor: duckdb.DuckDBPyConnection,
-    tables: Tables,
-    base: Table | None,
-    request: WriteRequest,
-    translate: Callable[[str], str],
-) -> WriteResult:
-    """Have Spark run a model's query, and stage its result on top of ``base``.
+class SparkWriter:
+    """Writes one model by Spark; an ``engines.writers.Writer``.
 
     Args:
-        spark: a session, in which the environment's name is the run's own catalog.
+        session: begins the session, or gives the one that has begun; in it the environment's name is the run's own catalog.
         catalog: this catalog.
-        cursor: DuckDB's, for names and types of the query and for the digest.
-        tables: of the environment.
-        base: the table that is built on, None for a new one.
-        request: the query in DuckDB's SQL, and what is asked for.
-        translate: makes Spark's SQL of it.
-
-    Raises:
-        ConfigError: Spark cannot write it; see ``check_supported``.
-        ContractError: the query or the written rows do not keep to the contract, or a type cannot be held.
+        translate: makes Spark's SQL of the model's query, or refuses it.
     """
-    check_supported(request)
-    return _Write(spark, catalog, cursor, tables, base, request).run(translate)
+
+    def __init__(
+        self,
+        session: Callable[[], SparkSession],
+        catalog: RunCatalog,
+        translate: Callable[[str], str],
+    ) -> None:
+        self._session, self._catalog, self._translate = session, catalog, translate
+
+    def __call__(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        tables: Tables,
+        base: Table | None,
+        request: WriteRequest,
+    ) -> WriteResult:
+        """Have Spark run a model's query, and stage its result on top of ``base``.
+
+        Raises:
+            ConfigError: Spark cannot write it, see ``check_supported``; or the query has something that cannot be translated.
+            ContractError: the query or the written rows do not keep to the contract, or a type cannot be held.
+            SlipwayError: Spark ended with an error.
+        """
+        check_supported(request)
+        translated = self._translate(request.sql)
+        return _Write(self._session(), self._catalog, cursor, tables, base, request).run(translated)
 
 
 class _Write:
@@ -107,7 +115,7 @@ class _Write:
         self.seconds: dict[str, float] = {}
         self._started = time.perf_counter()
 
-    def run(self, translate: Callable[[str], str]) -> WriteResult:
+    def run(self, translated: str) -> WriteResult:
         request, base = self.request, self.base
         columns = writer.columns_of(self.cursor, f"(\n{request.sql}\n)")
         if request.contract:
@@ -123,7 +131,8 @@ class _Write:
         self.catalog.show(self.tables.stage(table, prepared, new=base is None))
         self.catalog.allow(request.identifier)
         self._lap("plan")
-        self._compute(translate(request.sql), query, target)
+        with _told(request):
+            self._compute(translated, query, target)
         self._lap("compute")
         return self._stage(table, updates, target)
 
@@ -165,7 +174,7 @@ class _Write:
         now = {file.file_path: file for file in metadata_files.data_files(item.table)}
         added = [file for path, file in now.items() if path not in before]
         removed = [file for path, file in before.items() if path not in now]
-        digest, same = self._digest(target, added, removed)
+        digest, same = digest_after(self.cursor, base, target, added, removed, full=self.full)
         self._lap("digest")
         remade = Remade.of(whole=self.full or not before.keys() & now.keys(), same=same)
         transaction = Staging(table)
@@ -173,7 +182,7 @@ class _Write:
         described = base is not None and only_describes(base.metadata, transaction.table_metadata)
         same = same and described and metadata_files.can_stay(base, full=self.full)
         if not same:
-            properties = {**writer.summary_of(request, digest, remade, full=self.full), ENGINE: "spark"}
+            properties = {**writer.summary_of(request, digest, remade, full=self.full), ENGINE: SPARK}
             committed = [_described(one, properties) for one in item.updates[len(updates) :]]
             if committed:
                 transaction._stage(tuple(committed))
@@ -210,22 +219,25 @@ class _Write:
             seconds=self.seconds,
         )
 
-    def _digest(
-        self, target: Schema, added: Sequence[DataFile], removed: Sequence[DataFile]
-    ) -> tuple[Digest, bool]:
-        """The digest of the table after the write, and whether its content is what it was."""
-        new = files_digest(self.cursor, added, target)
-        if self.base is None:
-            return new, False
-        if self.full:
-            return new, new == recorded(self.base.current_snapshot())
-        old = files_digest(self.cursor, removed, target)
-        return table_digest(self.cursor, self.base, target) + new - old, new == old
-
     def _lap(self, name: str) -> None:
         now = time.perf_counter()
         self.seconds[name] = round(now - self._started, 4)
         self._started = now
+
+
+@contextmanager
+def _told(request: WriteRequest) -> Iterator[None]:
+    """Tell in one line what Spark raises, which is many lines of Java."""
+    try:
+        yield
+    except SlipwayError:
+        raise
+    except Exception as error:  # whatever pyspark and Py4J raise
+        raise SlipwayError(
+            f"Spark ended with an error in {request.model}",
+            first_line(error),
+            "Correct the model or its input, or let DuckDB compute it, which says more about the row: engine: duckdb",
+        ) from error
 
 
 def _described(update: TableUpdate, properties: dict[str, str]) -> TableUpdate:

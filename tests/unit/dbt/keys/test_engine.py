@@ -105,3 +105,18 @@ def test_versions_of_what_computes_and_writes_count(monkeypatch: pytest.MonkeyPa
     )
     node_key.engine.cache_clear()
     assert node_key.engine() != before
+
+
+def test_what_spark_needs_besides_counts_for_its_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slipway.dbt.keys.node_key.computing", lambda: ["pyspark 9", "a jar"])
+    node_key.spark.cache_clear()
+    found = node_key.spark()
+    node_key.spark.cache_clear()
+    assert found[:2] == ["pyspark 9", "a jar"]
+    assert found[2] == f"sqlglot {version('sqlglot')}"
+    ours = {str(path.relative_to(SLIPWAY)) for path in node_key.code_files(node_key._ROOMS_OF_SPARK)}
+    assert ours >= {
+        "engines/spark/spark_writer.py",
+        "engines/spark/translation/casts.py",
+        "run_catalog/catalog.py",
+    }

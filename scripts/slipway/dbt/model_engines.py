@@ -1,0 +1,89 @@
+"""Which engine computes a model, and what keeps Spark from computing it, as far as configuration and code say."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator
+
+from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, is_python, table_of
+from slipway.engines.spark.spark_writer import STRATEGIES
+from slipway.engines.writers import ENGINES, SPARK
+from slipway.runs.pinned_tables import LANDING
+
+_TABLES = ("model", "seed", "snapshot")
+_INCREMENTS = re.compile(r"\b(rows_added|partitions_changed)\s*\(")
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+INSTEAD = "write engine: duckdb for it"
+
+
+def is_by_spark(node: DbtNode) -> bool:
+    """Whether Spark computes the table of a node; an ephemeral model is a part of those that read it, and has no table."""
+    made = node.resource_type in _TABLES and node.config.materialized != "ephemeral"
+    return made and engine_of(node) == SPARK
+
+
+def engine_problems(
+    manifest: DbtManifest, node: DbtNode, strategy: Callable[[DbtNode], str]
+) -> Iterator[str]:
+    """What is wrong with the engine of a node, each as a sentence with the value, and what to write.
+
+    Args:
+        manifest: dbt's.
+        node: a model, seed or snapshot; others have no engine.
+        strategy: says the one of an incremental model.
+    """
+    if node.resource_type not in _TABLES:
+        return
+    engine = engine_of(node)
+    if engine not in ENGINES:
+        near = difflib.get_close_matches(engine.lower(), ENGINES, 1, 0.3)
+        meant = f"write {near[0]}, or one of" if near else "use one of"
+        yield f"{node.name}: engine is {node.config.get('engine')!r}, which is unknown: {meant} {', '.join(ENGINES)}"
+    elif is_by_spark(node) and (why := _obstacle(manifest, node, strategy)):
+        yield f"{node.name}: engine is spark, and {why}: {INSTEAD}"
+
+
+def _obstacle(manifest: DbtManifest, node: DbtNode, strategy: Callable[[DbtNode], str]) -> str:
+    """Why Spark cannot compute a node, as far as its configuration says; empty for no reason."""
+    return _of_kind(node) or _of_strategy(node, strategy(node)) or _of_inputs(manifest, node)
+
+
+def _of_kind(node: DbtNode) -> str:
+    if node.resource_type != "model":
+        return f"it is a {node.resource_type}, which only DuckDB makes"
+    if is_python(node):
+        return "it is a Python model, whose frames only DuckDB takes"
+    if node.config.materialized not in ("table", "incremental"):
+        return f"it is a {node.config.materialized}, which only DuckDB makes"
+    if hooks := [name for name in ("pre_hook", "post_hook") if node.config.get(name)]:
+        return f"its {' and '.join(hooks)} would run on DuckDB"
+    if called := _INCREMENTS.search(_COMMENT.sub("", node.raw_code)):
+        return f"it calls {called.group(1)}, which is checked with DuckDB's plan of the query"
+    return ""
+
+
+def _of_strategy(node: DbtNode, strategy: str) -> str:
+    if node.config.materialized != "incremental":
+        return ""
+    if strategy not in STRATEGIES:
+        return f"its strategy is {strategy}, while Spark has {', '.join(STRATEGIES[1:])}"
+    if strategy == "insert_overwrite" and not node.config.get("partitioned_by"):
+        return "insert_overwrite without partitioned_by has no partition to replace"
+    return ""
+
+
+def _of_inputs(manifest: DbtManifest, node: DbtNode) -> str:
+    waiting = list(node.depends_on_nodes)
+    while waiting:
+        other = find(manifest, waiting.pop(0))
+        if other is None:
+            continue
+        kind = getattr(other.config, "materialized", "")
+        if other.resource_type == "function" or kind == "view":
+            return f"it reads the {kind or 'function'} {other.name}, which is in DuckDB's memory"
+        if kind == "ephemeral":
+            waiting += getattr(other, "depends_on_nodes", [])
+        elif table_of(other).namespace == LANDING:
+            return f"it reads landed files of {table_of(other).name}, which only DuckDB does"
+    return ""

@@ -1,0 +1,107 @@
+"""The writer that a model gets, by its engine, and what a run needs before one of its models can be computed by Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import duckdb
+
+from slipway.contracts.model import FileMode
+from slipway.dbt.inputs import read_as
+from slipway.dbt.keys.node_key import tables_read
+from slipway.dbt.model_engines import INSTEAD, is_by_spark
+from slipway.dbt.nodes import DbtManifest, DbtNode, find, relation_of, table_of
+from slipway.engines.duckdb.scan import Views
+from slipway.engines.duckdb.writer import write
+from slipway.engines.spark.spark_of_run import SparkOfRun, check_place
+from slipway.engines.spark.spark_versions import installed
+from slipway.engines.writers import Writer
+from slipway.errors import ConfigError
+from slipway.iceberg.tables import Tables
+from slipway.landing.feeds import Feed
+from slipway.runs.run_inputs import RunInputs
+from slipway.sql_text import quote
+
+
+def check_spark(
+    manifest: DbtManifest, selected: Collection[str], tables: Tables, feeds: Mapping[str, Feed]
+) -> None:
+    """Refuse a run with models for Spark where it cannot be started, or where they would read rows that are not current.
+
+    Args:
+        manifest: dbt's.
+        selected: unique ids of what the run selects.
+        tables: of the environment that it builds in.
+        feeds: by name.
+
+    Raises:
+        ConfigError: the extra, Java or the warehouse is missing or cannot be used; or the files of a feed replace earlier ones.
+    """
+    nodes = [manifest.nodes[name] for name in sorted(selected) if name in manifest.nodes]
+    if not (by_spark := [node for node in nodes if is_by_spark(node)]):
+        return
+    installed()
+    check_place(tables)
+    for node in by_spark:
+        for unique_id in tables_read(manifest, node.unique_id):
+            read = find(manifest, unique_id)
+            assert read is not None
+            table = table_of(read)
+            feed = feeds.get(table.name) if table.namespace == "raw" else None
+            if feed and feed.mode is not FileMode.APPEND:
+                raise ConfigError(
+                    f"{node.name} cannot be computed by Spark",
+                    f"it reads {table}, whose files replace earlier ones, and only DuckDB is shown the rows that are current",
+                    f"Read them in a model of DuckDB, or {INSTEAD}",
+                )
+
+
+class ModelWriters:
+    """Gives each model of a run the writer of its engine.
+
+    Args:
+        inputs: what the run reads.
+        views: by which DuckDB reads it.
+        spark: of the run.
+    """
+
+    def __init__(self, inputs: RunInputs, views: Views, spark: SparkOfRun) -> None:
+        self._inputs, self._views, self._spark = inputs, views, spark
+
+    def of(self, cursor: duckdb.DuckDBPyConnection, manifest: DbtManifest, node: DbtNode) -> Writer:
+        """The writer of a model, seed or snapshot.
+
+        Args:
+            cursor: the thread's connection.
+            manifest: dbt's manifest.
+            node: what is written.
+
+        Raises:
+            ConfigError: Spark is to compute it, and it reads a table that is not in the run's own catalog.
+        """
+        if not is_by_spark(node):
+            return write
+        from slipway.engines.spark.translation.translate import translate
+
+        read, own = [], relation_of(node)
+        schemas = {".".join(own): self._columns(cursor, own)}
+        for unique_id in tables_read(manifest, node.unique_id):
+            database, table = read_as(self._inputs, manifest, unique_id)
+            found = self._inputs.known(database, table)
+            if database != own[0]:
+                raise ConfigError(
+                    f"{node.name} cannot be computed by Spark",
+                    f"it reads {table} of {database}, and Spark sees only tables of {own[0]}",
+                    f"Build it in {own[0]}, or {INSTEAD}",
+                )
+            if found is not None:
+                read.append(found)
+                schemas[f"{database}.{table}"] = self._columns(cursor, (database, *table))
+        return self._spark.writer(read, lambda sql: translate(sql, schemas, node.name))
+
+    def _columns(self, cursor: duckdb.DuckDBPyConnection, relation: tuple[str, str, str]) -> dict[str, str]:
+        """DuckDB's types of a table that it is shown, by column; none of one that the query does not read this time."""
+        if self._views.version(relation) is None:
+            return {}
+        rows = cursor.execute(f"describe {'.'.join(map(quote, relation))}").fetchall()
+        return {str(row[0]): str(row[1]) for row in rows}

@@ -1,0 +1,95 @@
+"""Spark for one run: nothing until a model is to be computed by it, then one session and one catalog until the run ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from pyiceberg.table import Table
+
+from slipway.engines.spark.local_session import local_session
+from slipway.engines.spark.spark_writer import SparkWriter
+from slipway.errors import ConfigError, SlipwayError
+from slipway.iceberg.tables import Tables
+from slipway.names import TableName
+from slipway.run_catalog.catalog import RunCatalog
+from slipway.run_catalog.rest_server import serving
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class SparkOfRun:
+    """Gives the models of a run writers that share one session.
+
+    Args:
+        tables: of the environment that the run builds in.
+        run_id: the run.
+        published: metadata files of its tables, as the run found them.
+    """
+
+    def __init__(self, tables: Tables, run_id: str, published: Callable[[], Mapping[TableName, str]]) -> None:
+        self._tables, self._run_id, self._published = tables, run_id, published
+        self._lock = threading.RLock()
+        self._open = ExitStack()
+        self._catalog: RunCatalog | None = None
+        self._session: SparkSession | None = None
+        self._refusal: SlipwayError | None = None
+
+    def writer(self, reads: Sequence[Table], translate: Callable[[str], str]) -> SparkWriter:
+        """What writes one model.
+
+        Args:
+            reads: the tables that its query reads, as the run sees them.
+            translate: makes Spark's SQL of the query, or refuses it.
+        """
+        with self._lock:
+            if self._catalog is None:
+                self._catalog = RunCatalog(self._tables, self._run_id, self._published())
+            for table in reads:
+                self._catalog.pin(TableName.of(table.name()), table.metadata_location)
+            return SparkWriter(self._begun, self._catalog, translate)
+
+    def cancel(self) -> None:
+        """End the jobs that are under way, each with an error of its model."""
+        session = self._session
+        if session is not None:
+            session.sparkContext.cancelAllJobs()
+
+    def close(self) -> None:
+        """End session and catalog, if they have begun."""
+        with self._lock:
+            self._session = None
+            self._open.close()
+
+    def _begun(self) -> SparkSession:
+        with self._lock:
+            if self._refusal:
+                raise self._refusal  # at once: each attempt takes a while
+            if self._session is None:
+                assert self._catalog is not None
+                name = self._tables.environment.name
+                try:
+                    served = self._open.enter_context(serving(self._catalog))
+                    self._session = self._open.enter_context(local_session(name, served))
+                except SlipwayError as error:
+                    self._refusal = error
+                    raise
+            return self._session
+
+
+def check_place(tables: Tables) -> None:
+    """Refuse a warehouse that Spark cannot reach with the jar that it is given.
+
+    Raises:
+        ConfigError: it is not in a folder of this machine.
+    """
+    warehouse = tables.environment.warehouse
+    if "://" in warehouse and not warehouse.startswith("file://"):
+        raise ConfigError(
+            f"Spark cannot compute models of {tables.environment.name}",
+            f"its warehouse is {warehouse}, and Spark reads and writes only warehouses in folders yet",
+            "Let DuckDB compute them: engine: duckdb",
+        )

@@ -1,0 +1,39 @@
+"""What every engine that computes models has in common: it is given a request, and stages one snapshot."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import duckdb
+from pyiceberg.table import Table
+
+from slipway.engines.duckdb.request import WriteRequest, WriteResult
+from slipway.iceberg.tables import Tables
+
+DUCKDB, SPARK = "duckdb", "spark"
+ENGINES = (DUCKDB, SPARK)
+"""The engines that can be configured for a model, and the names by which records say which one computed it."""
+
+
+class Writer(Protocol):
+    """Runs the query of a model, and stages its result on top of what is published."""
+
+    def __call__(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        tables: Tables,
+        base: Table | None,
+        request: WriteRequest,
+    ) -> WriteResult:
+        """Run a query and stage its result.
+
+        Args:
+            cursor: DuckDB's, on which the query is bound for names and types, whichever engine computes it.
+            tables: of the environment.
+            base: the table that is built on, None for a new one.
+            request: the query in DuckDB's SQL, and what is asked for.
+
+        Raises:
+            ConfigError: the engine cannot carry out what is asked for; nothing was written.
+            ContractError: the query or the written rows do not keep to the contract, or a type cannot be held.
+        """

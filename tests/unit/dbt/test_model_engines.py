@@ -1,0 +1,106 @@
+"""What Spark cannot compute is refused by its configuration, in one sentence, before anything runs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dbt.artifacts.resources.v1.model import ModelConfig
+
+from slipway.dbt.configuration import check_configuration, strategy_of
+from slipway.dbt.model_engines import engine_problems, is_by_spark
+from slipway.errors import ConfigError
+
+_SOURCE = {"source.p.landing.sales": SimpleNamespace(name="sales", resource_type="source", config={}, schema="landing", identifier="sales")}  # fmt: skip
+
+
+def node(name: str = "sales_by_day", kind: str = "model", reads: tuple[str, ...] = (), **given: Any) -> Any:  # noqa: ANN401 - a node of dbt's
+    language, code = given.pop("language", "sql"), given.pop("code", "select 1 as n")
+    config = ModelConfig.from_dict({"materialized": "table", **given})
+    return SimpleNamespace(
+        name=name,
+        unique_id=f"model.p.{name}",
+        resource_type=kind,
+        config=config,
+        language=language,
+        raw_code=code,
+        depends_on_nodes=list(reads),
+        schema="curated",
+        alias=name,
+    )
+
+
+def project(*nodes: Any) -> Any:  # noqa: ANN401 - a manifest of dbt's
+    known = {one.unique_id: one for one in nodes}
+    return SimpleNamespace(nodes=known, functions={}, sources=_SOURCE, unit_tests={})
+
+
+def found(one: Any, *others: Any) -> list[str]:  # noqa: ANN401 - nodes of dbt's
+    return list(engine_problems(project(one, *others), one, strategy_of))
+
+
+SPARK: dict[str, Any] = {"engine": "spark"}
+REFUSED: dict[str, dict[str, Any]] = {
+    "it is a seed, which only DuckDB makes": {"kind": "seed"},
+    "it is a snapshot, which only DuckDB makes": {"kind": "snapshot"},
+    "it is a view, which only DuckDB makes": {"materialized": "view"},
+    "it is a Python model, whose frames only DuckDB takes": {"language": "python"},
+    "its pre_hook would run on DuckDB": {"pre-hook": [{"sql": "select 1"}]},
+    "it calls rows_added, which is checked": {"code": "where {{ rows_added(ref('x')) }}"},
+    "it calls partitions_changed, which is checked": {
+        "code": "where {{ partitions_changed (ref('x'), 'd') }}"
+    },
+    "its strategy is microbatch, while Spark has append": {
+        "materialized": "incremental",
+        "incremental_strategy": "microbatch",
+    },
+    "insert_overwrite without partitioned_by": {
+        "materialized": "incremental",
+        "incremental_strategy": "insert_overwrite",
+    },
+    "it reads landed files of sales": {"reads": ("source.p.landing.sales",)},
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_spark_cannot_compute_is_refused_in_one_sentence(why: str) -> None:
+    (said,) = found(node(**SPARK, **REFUSED[why]))
+    assert said.startswith("sales_by_day: engine is spark, and ")
+    assert why in said
+    assert said.endswith(": write engine: duckdb for it")
+    assert not found(node(engine="duckdb", **REFUSED[why]))
+    assert not found(node(**REFUSED[why]))
+
+
+def test_what_spark_computes_is_not_refused() -> None:
+    overwritten = {"incremental_strategy": "insert_overwrite", "partitioned_by": ["day"]}
+    for given in ({}, {"materialized": "incremental"}, {"materialized": "incremental", **overwritten}):
+        assert not found(node(**SPARK, **given))
+    assert not found(node(**SPARK, code="{# rows_added(…) #} select 1"))
+
+
+def test_a_view_is_found_through_ephemeral_models() -> None:
+    view = node("shown", materialized="view")
+    between = node("between", materialized="ephemeral", reads=("model.p.shown",), **SPARK)
+    model = node(**SPARK, reads=("model.p.between",))
+    assert found(model, view, between) == [
+        "sales_by_day: engine is spark, and it reads the view shown, which is in DuckDB's memory: write engine: duckdb for it"
+    ]
+    assert not found(between, view)
+    assert not is_by_spark(between)
+
+
+@pytest.mark.parametrize(
+    ("engine", "fix"),
+    [
+        ("sparc", "write spark, or one of duckdb, spark"),
+        ("Spark", "write spark"),
+        (7, "use one of duckdb, spark"),
+    ],
+)
+def test_an_unknown_engine_is_refused_before_a_run(engine: object, fix: str) -> None:
+    one = node(engine=engine)
+    with pytest.raises(ConfigError) as refused:
+        check_configuration(project(one), [one.unique_id])
+    assert f"sales_by_day: engine is {engine!r}, which is unknown: {fix}" in refused.value.line()
