@@ -159,7 +159,7 @@ def test_of_a_queue_only_what_failed_is_delivered_again(landed: Landed) -> None:
     assert landed.asked == ["s3://lake/landing/parcels/a.csv", "s3://lake/landing/parcels/b.csv"]
 
 
-def test_when_landing_fails_the_queue_delivers_again_and_other_events_are_taken(landed: Landed) -> None:
+def test_when_landing_fails_a_queue_delivers_again_and_a_direct_event_fails(landed: Landed) -> None:
     landed.error = UnavailableError("The ledger cannot be written")
     found = handle(sqs(s3(), {"Event": "s3:TestEvent"}))
     assert found["batchItemFailures"] == [{"itemIdentifier": "m0"}]
