@@ -139,7 +139,7 @@ def test_a_reference_that_names_nothing(world: World, sides: tuple[str, ...], me
 UNCLEAR = [
     pytest.param(("@lately", "1"), "@lately is not a time: after @ comes today, yesterday, a day or a time in ISO 8601.", id="time"),
     pytest.param(("1", WEIGHTS, "raw.parcels", "raw.parcels"), "it is not clear which one it is compared with", id="several"),
-    pytest.param((WEIGHTS, WEIGHTS, "raw.parcels"), "raw.parcels is named besides. Leave it out.", id="besides"),
+    pytest.param((WEIGHTS, WEIGHTS, "raw.parcels"), "raw.parcels is named as well. Leave it out.", id="a-table-too-many"),
     pytest.param(("", "1"), "A side of the comparison is empty: nothing is named.", id="empty"),
 ]  # fmt: skip
 

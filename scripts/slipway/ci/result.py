@@ -45,7 +45,7 @@ class CiResult:
         rebuild: what a full refresh of incremental models does whose code changed; None where it need not be looked at.
         stale: tables with rows that other code made and that a run would not make again, and what the release needs.
         kept: such tables whose rows are declared to stay, with the reason.
-        remade: incremental tables whose code changed and of which a run makes all rows anew, and why no more is needed.
+        remade: incremental tables whose code changed and of which a run makes all rows anew, and why nothing else is needed.
         parents: ``layer.table`` to the tables that its model reads.
         exposures: that read a table which differs.
         contracts: that differ from those of the base commit.

@@ -31,7 +31,7 @@ def lint(files: tuple[Path, ...], output_: str, target: str | None, project_dir:
 
     Each is held to the Open Data Contract Standard. One of a feed has to describe files that can be read; one of a product is compared with dbt's YAML.
     A model with typed rows of a feed has to have its columns and types. On S3, the region of the target has to be among the regions that a contract
-    allows. The code is 2 when something is wrong. Listed besides, without another code, are guesses that nobody has reviewed yet, constraints that a
+    allows. The code is 2 when something is wrong. Also listed, without an effect on the code, are guesses that nobody has reviewed yet, constraints that a
     contract does not require, and exposures that read a product and are not among its consumers. dbt parses the project where models are compared;
     slipway check compiles it, too, and finds more.
     """

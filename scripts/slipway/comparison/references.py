@@ -258,7 +258,7 @@ def _pair_of_one(base: Named, head: Named, patterns: Sequence[str], singles: Seq
         if patterns:
             raise UsageError(
                 f"{base.label} and {head.label} are one table each",
-                f"{', '.join(patterns)} is named besides",
+                f"{', '.join(patterns)} is named as well",
                 "Leave it out",
             )
         sides = [None if isinstance(side, NamedFile) else side.single for side in (base, head)]

@@ -85,7 +85,7 @@ def _status(step: Step) -> Verdict | None:
         end = step.terms.end_of("")
         if end is not None and end <= step.terms.today:
             return NOBODY, "Its end was announced and has come."
-    return WIDER, "What was promised is promised no more."
+    return WIDER, "What was promised is not promised any more."
 
 
 def _quality_item(step: Step) -> Verdict:
@@ -163,7 +163,7 @@ def _server_item(step: Step) -> Verdict:
             BOTH,
             "The contract becomes one of landed files."
             if step.before is None
-            else "Files are landed no more.",
+            else "Files are not landed any more.",
         )
     return (
         (NOBODY, "Readers have one place more.") if step.before is None else (WIDER, "Readers lose a place.")
@@ -414,7 +414,7 @@ RULES: Mapping[str, Keys] = {
             **dict.fromkeys(("inputRowsPerRun", "inputBytesPerRun"), Part("expected input")),
             "regions": Values(
                 (BOTH, "Data may be kept elsewhere, too."),
-                (BOTH, "Data is kept here no more."),
+                (BOTH, "Data is not kept here any more."),
                 is_whole=constraint,
             ),
             "schemaContract": Part("schema contract"),

@@ -188,7 +188,7 @@ def _gone(origin: str, base: Document, today: date) -> ContractDiff:
         else ""
     )
     breaks = NOBODY if over else terms.bound(BOTH)
-    why = "Its end was announced and has come." if over else "What was promised is promised no more."
+    why = "Its end was announced and has come." if over else "What was promised is not promised any more."
     change = Change("", How.REMOVED, None, None, breaks, why, early)
     return ContractDiff(_text(base, "id"), origin, terms.is_feed, _text(base, "version"), None, [change])
 

@@ -26,9 +26,9 @@ LINEAGE: Mapping[str, str] = {
     "_landed_at": "timestamptz",
     "_run_id": "varchar",
 }
-"""Columns that raw has besides those of the contract."""
+"""Columns that Slipway adds to those of the contract in raw."""
 RULE, REASON, KEY, ORIGINAL = "rule_id", "reason", "_row_key", "_original"
-"""Columns that typed rows have besides: the first rule that is broken, in words, a key over the values as they landed, and these values."""
+"""Columns that are added to typed rows: the first rule that is broken, in words, a key over the values as they landed, and these values."""
 DISCARDED = "_discarded"
 """Column of typed rows for values that are not of their column's type, as JSON by rule."""
 RESERVED = frozenset((*LINEAGE, RULE, REASON, KEY, ORIGINAL, EXTRA, DISCARDED))
@@ -47,7 +47,7 @@ def typed_sql(contract: Contract, relation: str, released: Sequence[ReleasedRows
     Returns:
         A select statement. Its columns are the properties by their names, typed, the columns of ``LINEAGE``, ``rule_id`` and ``reason`` (NULL for a row
         that keeps all rules), ``_row_key`` (md5 over the values as they landed; rows that are equal in all of them have one) and ``_original``
-        (a struct of these values). Where ``schemaContract`` discards columns there is ``_extra`` besides, values of columns that the contract does not
+        (a struct of these values). Where ``schemaContract`` discards columns there is also ``_extra``, values of columns that the contract does not
         name, and where it discards values ``_discarded``: those that are not of their column's type, by rule. Both are JSON, or NULL. A column
         that the raw table does not have is NULL.
 

@@ -1,6 +1,6 @@
 """Environments from profiles.yml: the same file, Jinja and ``env_var`` that dbt reads, without loading dbt.
 
-Text in which only ``env_var`` of plain names is called, as in nearly all profiles, is put together here: Jinja would make the same of it, and takes
+Text in which only ``env_var`` of plain names is called, as in nearly all profiles, is rendered here: Jinja would make the same of it, and takes
 longer to load than a query to run. Other expressions with ``env_var`` are rendered without loading dbt itself, which takes seconds. For all others
 dbt's renderer of profiles is asked.
 """

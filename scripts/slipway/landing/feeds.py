@@ -124,7 +124,7 @@ class Feed:
         if (problem := self.format.problem()) is not None:
             return problem
         if own := [name for name in self.columns if name.lower() in (*LINEAGE, EXTRA)]:
-            return f"column {own[0]} has the name of a column that raw has besides those of the files"
+            return f"column {own[0]} has the name of a column that Slipway adds to raw"
         twice = twins(self.columns)
         return f"column {twice[0][0]} is declared twice" if twice else None
 

@@ -25,7 +25,7 @@ _AS_DOUBLE = r"[:,\[]-?(?:[0-9.]+[eE]|0\.0000|[0-9]{17,}\.)"
 """Numbers that become another text as values of a column: DuckDB writes a DOUBLE with an exponent from 1e16 on and below 0.0001, and JSON from
 1e21 on and below 0.000001, with fewer signs. In a string, this is merely a reason to count exactly."""
 # DuckDB also reads NaN and Infinity, which are no JSON, and which the exact count refuses within lists and objects;
-# keys are put together as text, which is grouped sooner; none has chr(1), which JSON writes as an escape
+# keys are joined to one text, which is grouped faster; none has chr(1), which JSON writes as an escape
 _QUERY = f"""
     with
     lines as (

@@ -207,7 +207,7 @@ ENOUGH = 0.75
 """A file of this part of the target size is left as it is."""
 
 MIN_FILES = 5
-"""Fewer files are put together only when they fill a file: else each call would write the same rows again."""
+"""Fewer files are compacted only when they fill a file: otherwise each call would write the same rows again."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ OLDER_THAN = timedelta(days=3)
 
 @dataclass(frozen=True)
 class Compact:
-    """Small data files of a table are put together, in one snapshot that replaces them."""
+    """Small data files of a table are compacted, in one snapshot that replaces them."""
 
     table: str
     bins: tuple[Bin, ...]
@@ -64,7 +64,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Delete:
-    """Objects in a table's folder that nothing names."""
+    """Orphan files: objects in a table's folder to which nothing refers."""
 
     table: str
     objects: tuple[Found, ...]
@@ -113,7 +113,7 @@ class Layout:
     Args:
         files: of the current partition spec.
         target: bytes that a file should have.
-        why_not: why they cannot be put together; empty when they can.
+        why_not: why they cannot be compacted; empty when they can.
     """
 
     files: Sequence[LiveFile] = ()
@@ -212,7 +212,7 @@ def plan(
 
 
 def orphans(history: History, folder: Folder) -> list[Found]:
-    """Objects of a folder that nothing names and that are old enough, in order of their location."""
+    """Orphan files of a folder that are old enough, in order of their location."""
     if folder.why_not:
         return []
     before = history.now - history.older_than

@@ -359,9 +359,9 @@ def survey(
 
 
 def layout_of(tables: Tables, history: History, name: str) -> Layout:
-    """The data files of a table that may be put together.
+    """The data files of a table that may be compacted.
 
-    None of one that shows what was promoted: the files of the source are put together there, and the next promotion copies those
+    None of one that shows what was promoted: the files of the source are compacted there, and the next promotion copies those
     that the target does not have.
     """
     table = tables.load(TableName.parse(name), history.tables[name].location)

@@ -123,7 +123,7 @@ _SHOWN = 5
 
 
 def shortened(problems: Sequence[str]) -> list[str]:
-    """The first of several sentences, and how many there are besides."""
+    """The first of several sentences, and how many more there are."""
     more = len(problems) - _SHOWN
     return [*problems[:_SHOWN], *([f"and {more:,} more"] if more > 0 else [])]
 

@@ -446,7 +446,7 @@ def removed_runs(store: ObjectStore) -> dict[str, str]:
 
 
 def note_removed(store: ObjectStore, name: str, run_ids: Collection[str], day: str) -> None:
-    """Write down that runs are removed, before they are; earlier lists are put together with the new one.
+    """Write down that runs are removed, before they are; earlier lists are merged with the new one.
 
     Raises:
         DamagedError: an earlier list cannot be read.
@@ -475,7 +475,7 @@ def _lists(store: ObjectStore) -> tuple[list[str], dict[str, str]]:
     """The keys of the lists, and what they say together."""
     for _ in range(_ATTEMPTS):
         keys = [item.key for item in store.entries(_REMOVED) if item.key.endswith(_SUFFIX)]
-        with suppress(FileNotFoundError):  # put together with another meanwhile
+        with suppress(FileNotFoundError):  # merged with another meanwhile
             lists = [read_record(store, RemovedRuns, key).runs for key in keys]
             return keys, {run_id: day for runs in lists for run_id, day in runs.items()}
     raise UnavailableError(

@@ -17,7 +17,7 @@ from slipway.records.record import Record
 RENEWED = 15.0
 """Seconds after which a run that lives writes its lease again."""
 EXPIRES = 120.0
-"""Seconds after which a lease that was not written again counts no more."""
+"""Seconds after which a lease that was not renewed does not count any more."""
 WAITS = 300.0
 """Seconds that a run waits for others, if nothing else was asked for."""
 

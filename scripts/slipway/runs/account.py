@@ -25,7 +25,7 @@ from slipway.releases.lookup import environment_of
 class Figures(NamedTuple):
     """Rows of a feed, or by how many they change: landed = curated + quarantined + deduplicated + expired.
 
-    Where files replace earlier ones, ``landed`` are the rows of the current files, and ``superseded`` those of earlier ones, which raw has besides.
+    Where files replace earlier ones, ``landed`` are the rows of the current files, and ``superseded`` those of earlier ones, which raw has as well.
     """
 
     landed: int = 0

@@ -26,7 +26,7 @@ from slipway.site.tables_shown import TableShown
 from slipway.site.views import Views, durations
 
 LONG_PART = 250_000
-"""Characters; a page that is longer is compressed in a file of its own, and put together by the browser."""
+"""Characters; a page that is longer is compressed in a file of its own, and unpacked by the browser."""
 MOST_BOXES = 400
 """Tables, feeds and exposures that are drawn in one picture."""
 

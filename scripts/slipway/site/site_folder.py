@@ -1,6 +1,6 @@
 """The folder of a site: only what has changed is written, and many pages of one kind share compressed files.
 
-Pages of one kind are files of their own up to ``PACK_FROM``; beyond that they are put together, by the CRC-32 of their names, into script files that hold them as JSON, compressed
+Pages of one kind are files of their own up to ``PACK_FROM``; beyond that they are packed, by the CRC-32 of their names, into script files that hold them as JSON, compressed
 (RFC 1951) and in base64 (RFC 4648), because a page that was opened from a folder may load scripts but no other files. What was read for a page is remembered by its digest, so
 that a page whose inputs are the same is taken as it is.
 """
@@ -170,7 +170,7 @@ class SiteFolder:
             self.write(f"data/{kind}-{number:03d}.js", packed(f"{kind}-{number:03d}", together(pages)))
 
     def _packed(self, kind: str) -> dict[str, Page]:
-        """The pages of a kind that an earlier build put together."""
+        """The pages of a kind that an earlier build packed."""
         found: dict[str, Page] = {}
         for name in self._before.get("files", ()):
             if name.startswith(f"data/{kind}-"):

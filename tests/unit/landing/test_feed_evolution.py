@@ -324,5 +324,5 @@ def test_names_of_columns_that_raw_has_are_not_the_contracts(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(TYPES, name, {})
-    with pytest.raises(ConfigError, match=f"column {name} has the name of a column that raw has besides"):
+    with pytest.raises(ConfigError, match=f"column {name} has the name of a column that Slipway adds to raw"):
         Feed.of(contract(["id", name], {}))

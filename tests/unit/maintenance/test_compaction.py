@@ -1,4 +1,4 @@
-"""Which files are put together."""
+"""Which files are compacted."""
 
 from __future__ import annotations
 

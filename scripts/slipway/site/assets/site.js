@@ -1,5 +1,5 @@
 // What pages do when they are open: theme, search, filters, order of tables, what is late now, lineage. No page needs it to be read,
-// except those that share files: they are put together here.
+// except those that share files: they are assembled here.
 "use strict";
 
 const data = new Map();

@@ -1,4 +1,4 @@
-"""What is put together holds the rows that were there, or nothing is staged."""
+"""Compacted files hold the rows that were there, or nothing is staged."""
 
 from __future__ import annotations
 
