@@ -49,6 +49,19 @@ def test_an_empty_folder_runs_at_once(newcomer: Newcomer) -> None:
     assert re.search(r"^\.github/workflows/slipway\.yml +it is not there", checked.out, re.MULTILINE)
 
 
+def test_a_bare_project_takes_its_first_feed(newcomer: Newcomer) -> None:
+    printed = newcomer.types("slipway init --bare shop").out
+    folder = newcomer.folder / "shop"
+    assert not (folder / "models").exists()
+    assert "slipway feed add FILES --name NAME --project-dir shop" in printed
+    sales = "\n".join(["sold_on,town,amount", *(f"2025-03-0{day},Bath,{day}.50" for day in range(1, 9)), ""])
+    (newcomer.folder / "sales.csv").write_text(sales, encoding="utf-8")
+    newcomer.types("slipway feed add sales.csv --name sales --copy --project-dir shop")
+    assert "Published release 1" in newcomer.types("slipway run", folder).out
+    refused = newcomer.types("slipway init --bare --example other", code=2)
+    assert "--example and --bare exclude each other" in refused.err
+
+
 @pytest.mark.long
 def test_a_project_of_other_origin_adopts_slipway(newcomer: Newcomer) -> None:
     """Seeds, views, an incremental model, a Python model, dispatched macros and all kinds of tests; none of it is changed."""

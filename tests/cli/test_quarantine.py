@@ -150,6 +150,18 @@ def test_rows_are_followed_back_to_files_and_lines_forward(traced: Workshop) -> 
     )
     assert "has no column x" in traced.refusal("trace", "curated.weights", "--key", "x=1", code=2)
     assert "It is not clear what to trace" in traced.refusal("trace", "curated.weights", code=2)
+    # a condition in place of a key: above, what agrees with one of its rows in the columns that it names
+    where = ("trace", "serving.depot_weights", "--where", "depot = 'N' and parcels > 0")
+    by_key = answer(traced, "trace", "serving.depot_weights", "--key", "depot=N")
+    by_condition = answer(traced, *where)
+    assert [(one["table"], one["rows"], one["lines"]) for one in by_condition] == [
+        (one["table"], one["rows"], one["lines"]) for one in by_key
+    ]
+    assert "1 row where (depot = 'N' and parcels > 0)" in traced.answer(*where)
+    assert "with the same depot" in traced.answer(*where)
+    assert "has no row where (kg > 1e9)" in traced.refusal(
+        "trace", "serving.depot_weights", "--where", "kg > 1e9", code=3
+    )
     steps = {
         step["table"]: step
         for step in answer(traced, "trace", "serving.depot_weights", "--key", "city=Narvik")

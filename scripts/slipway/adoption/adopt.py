@@ -120,12 +120,13 @@ class Adoption:
     repository: Repository = Repository.THERE
 
 
-def plan(folder: Path, *, with_example: bool = False) -> Adoption:
+def plan(folder: Path, *, with_example: bool = False, is_bare: bool = False) -> Adoption:
     """What would be done in a folder, which may be empty or not exist yet.
 
     Args:
         folder: of the project.
         with_example: the bundled example is wanted.
+        is_bare: a new project gets no feed and no models of its own.
 
     Raises:
         ConfigError: a file is there that cannot be understood, or is in the way of the example.
@@ -157,7 +158,7 @@ def plan(folder: Path, *, with_example: bool = False) -> Adoption:
         record = record.model_copy(update={"is_example": True})
         found = _Plan(folder, record, is_project=is_project).example()
     else:
-        found = _Plan(folder, record, is_project=is_project).own()
+        found = _Plan(folder, record, is_project=is_project).own(is_bare=is_bare)
     return replace(found, repository=_repository(folder, is_project=is_project))
 
 
@@ -236,10 +237,10 @@ class _Plan:
         self._files = dict(record.files)
         self._target, self._is_default = record.target, True
 
-    def own(self) -> Adoption:
+    def own(self, *, is_bare: bool) -> Adoption:
         """Of a project of its own, new or there."""
         query = ""
-        if not self._is_project and not (self._folder / "models").exists():
+        if not is_bare and not self._is_project and not (self._folder / "models").exists():
             for name, content in starter_files(facts_of(self._folder, self._record)).items():
                 self._whole(name, content, is_ours=False)
             query = "select * from serving.daily_rides order by ridden_on, station"

@@ -1,8 +1,11 @@
-"""The comment for a pull request: one screen that says first whether a change passes, and if not, why; and below, folded, what differs."""
+"""The comment for a pull request: one screen that says first whether a change passes, and if not, why; and below, folded, what differs.
+
+The same as plain text is for whoever looks at a terminal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from slipway.ci.lineage_diagram import diagram
 from slipway.ci.result import CiResult, Rebuild, described
@@ -11,6 +14,7 @@ from slipway.comparison.results import DifferenceKind, TableComparison, Verdict
 from slipway.comparison.style import Style, table_lines
 from slipway.comparison.table_differences import net_effect, summary
 from slipway.comparison.text_report import differences_that_fit, folded
+from slipway.comparison.text_report import to_text as report_as_text
 from slipway.counts import plural, size
 from slipway.records.node_results import Change, Status
 from slipway.records.run_manifest import RunManifest
@@ -34,7 +38,7 @@ _HEADINGS = (
     "size",
 )
 _ALIGN = "llrrrrlllrr"
-_STYLE = Style(markdown=True)
+_STYLE, _TEXT = Style(markdown=True), Style(markdown=False)
 
 
 def to_markdown(result: CiResult) -> str:
@@ -55,17 +59,69 @@ def to_markdown(result: CiResult) -> str:
     return "\n".join([*lines, *_differences(result, room), *folded]).rstrip("\n") + "\n"
 
 
-def _title(result: CiResult) -> str:
+def to_text(result: CiResult) -> str:
+    """The same without Markdown: the reports of comparisons are those of ``slipway diff``, and lineage is left to the comment."""
+    lines = [f"Slipway: {_title(result, _TEXT)}", "", " ".join(_summary(result, _TEXT)), ""]
+    for remark in result.remarks:
+        lines += [_TEXT.words(remark), ""]
+    for run in (result.run, result.rebuild.run if result.rebuild else None):
+        lines += [*_failures(run, result.former_tests, _TEXT)] if run else []
+    lines += _reasons_declared(result, _TEXT)
+    lines += [_report(result.report), ""] if result.report else []
+    lines += _needs(result, _TEXT)
+    if result.rebuild and result.rebuild.report:
+        lines += ["After a full refresh", "", _report(result.rebuild.report), ""]
+    lines += [*_touched(result, _TEXT), *_what_to_do(result, _TEXT)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def for_page(result: CiResult) -> ComparisonReport | None:
+    """The comparison for a page of its own, with what the comment says besides: verdict, failures, what the release needs, who is affected."""
+    if result.report is None:
+        return None
+    said = [f"Slipway: {_title(result, _TEXT)}. {' '.join(_summary(result, _TEXT))}"]
+    for run in (result.run, result.rebuild.run if result.rebuild else None):
+        said += _failures(run, result.former_tests, _TEXT) if run else []
+    said += [*_reasons_declared(result, _TEXT), *_needs(result, _TEXT), *_touched(result, _TEXT)]
+    remarks = [line.strip().removeprefix("- ") for line in (*result.remarks, *said) if line]
+    again = f"The same report on a laptop: {_again(result)}"
+    return result.report.model_copy(update={"remarks": (*result.report.remarks, *remarks, again)})
+
+
+def _again(result: CiResult) -> str:
+    """The command that makes the report again."""
+    again = ["slipway ci"]
+    if result.run is not None:
+        again += ["--target", result.run.target]
+    if result.base_commit:
+        again += ["--base", result.base_commit[:12]]
+    return " ".join(again)
+
+
+def _report(report: ComparisonReport) -> str:
+    return report_as_text(report, "ci.html and ci.json").rstrip()
+
+
+def _heading(text: str, style: Style) -> str:
+    return f"#### {text}" if style.markdown else text
+
+
+def _block(kind: str, lines: Sequence[str], style: Style) -> list[str]:
+    """Lines that are to be copied."""
+    return [f"```{kind}", *lines, "```"] if style.markdown else [f"  {line}" for line in lines]
+
+
+def _title(result: CiResult, style: Style = _STYLE) -> str:
     """Whether a change passed, and if not, why."""
     if result.run is None and result.report is None:
-        return "nothing to build" if result.passed else f"failed, {_STYLE.words(_of_contracts(result))}"
+        return "nothing to build" if result.passed else f"failed, {style.words(_of_contracts(result))}"
     if result.passed:
         if not result.against:
             return "passed, and nothing was compared"
         number = len(_declared_tables(result))
         differ = f", {plural(number, 'table')} {'differs' if number == 1 else 'differ'}, {number} declared"
         return f"passed{differ if number else ''}"
-    return f"failed, {_STYLE.words('; '.join(_reasons(result)))}"
+    return f"failed, {style.words('; '.join(_reasons(result)))}"
 
 
 def _declared_tables(result: CiResult) -> dict[str, str]:
@@ -106,7 +162,7 @@ def _of_contracts(result: CiResult) -> str:
     return f"{plural(len(broken), 'contract')} not in order" if broken else ""
 
 
-def _summary(result: CiResult) -> Iterator[str]:
+def _summary(result: CiResult, style: Style = _STYLE) -> Iterator[str]:
     """What was compared with what, how much was built, and what its tests say."""
     if (release := result.against) is not None:
         yield f"Compared with release {release.number} ({(release.code.commit or 'no commit')[:12]})."
@@ -115,14 +171,14 @@ def _summary(result: CiResult) -> Iterator[str]:
         yield "Nothing to build." if result.report else "No model, seed or test differs."
         return
     yield from described(run)
-    if pinned := ", ".join(_STYLE.value(node.table) for node in run.nodes if node.change is Change.PINNED):
+    if pinned := ", ".join(style.value(node.table) for node in run.nodes if node.change is Change.PINNED):
         yield f"Not rebuilt, although selected: {pinned}, an input is taken as published."
 
 
-def _reasons_declared(result: CiResult) -> list[str]:
+def _reasons_declared(result: CiResult, style: Style = _STYLE) -> list[str]:
     """Tables that are meant to differ, and why."""
     lines = [
-        f"- {_STYLE.value(table)} is meant to differ: {_STYLE.words(why)}"
+        f"- {style.value(table)} is meant to differ: {style.words(why)}"
         for table, why in sorted(_declared_tables(result).items())
     ]
     if len(lines) > _MOST_LINES:
@@ -130,16 +186,16 @@ def _reasons_declared(result: CiResult) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _failures(run: RunManifest, former_tests: Collection[str] | None) -> list[str]:
+def _failures(run: RunManifest, former_tests: Collection[str] | None, style: Style = _STYLE) -> list[str]:
     """Tests and nodes that failed, with what they said, and which of these tests are new."""
     lines = []
     for test in run.tests.results:
         if test.status.failed:
             is_new = former_tests is not None and test.unique_id not in former_tests
             why = f"{test.explanation}{' (the release does not have this test)' if is_new else ''}"
-            lines.append(f"- {_STYLE.value(test.name)}: {_STYLE.words(why)}")
+            lines.append(f"- {style.value(test.name)}: {style.words(why)}")
     lines += [
-        f"- {_STYLE.value(node.table or node.unique_id)}: {_STYLE.words(node.message)}"
+        f"- {style.value(node.table or node.unique_id)}: {style.words(node.message)}"
         for node in run.nodes
         if node.status is Status.ERROR
     ]
@@ -191,21 +247,21 @@ def _tests_of(table: str, run: RunManifest | None) -> str:
     return f"**{failed} of {len(found)} failed**" if failed else f"{len(found)} passed"
 
 
-def _needs(result: CiResult) -> list[str]:
+def _needs(result: CiResult, style: Style = _STYLE) -> list[str]:
     """What the release needs for tables whose published rows other code made; a run adds to them and leaves the rest."""
     stale, kept = (
-        [f"- {_STYLE.value(table)}: {_STYLE.words(why)}" for table, why in sorted(found.items())]
+        [f"- {style.value(table)}: {style.words(why)}" for table, why in sorted(found.items())]
         for found in ({**result.stale, **result.remade}, result.kept)
     )
-    needed = ["#### What the release needs", "", *stale, ""] if stale else []
+    needed = [_heading("What the release needs", style), "", *stale, ""] if stale else []
     return [*needed, *kept, ""] if kept else needed
 
 
-def _touched(result: CiResult) -> list[str]:
+def _touched(result: CiResult, style: Style = _STYLE) -> list[str]:
     """Who reads what differs, and what changes in contracts."""
     lines = [
-        f"- exposure {_STYLE.value(one.name)} ({_STYLE.words(f'{one.kind} of {one.owner}' if one.owner else one.kind)})"
-        f" reads {', '.join(map(_STYLE.value, one.tables))}"
+        f"- exposure {style.value(one.name)} ({style.words(f'{one.kind} of {one.owner}' if one.owner else one.kind)})"
+        f" reads {', '.join(map(style.value, one.tables))}"
         for one in result.exposures
     ]
     for contract in result.contracts:
@@ -214,12 +270,12 @@ def _touched(result: CiResult) -> list[str]:
         if contract.base is None or contract.head is None:
             kinds = "new" if contract.base is None else "removed"
         broken = f", breaks {' and '.join(sorted(contract.breaks))}" if contract.breaks else ""
-        versions = " → ".join(_STYLE.value(one) for one in (contract.base, contract.head) if one is not None)
-        lines.append(f"- contract {_STYLE.value(contract.id)} {versions}: {kinds}{broken}")
-        lines += [f"  - {_STYLE.strong('not in order')}: {_STYLE.words(why)}" for why in contract.failures]
+        versions = " → ".join(style.value(one) for one in (contract.base, contract.head) if one is not None)
+        lines.append(f"- contract {style.value(contract.id)} {versions}: {kinds}{broken}")
+        lines += [f"  - {style.strong('not in order')}: {style.words(why)}" for why in contract.failures]
     if len(lines) > 2 * _MOST_LINES:
         lines = [*lines[: 2 * _MOST_LINES], f"- {len(lines) - 2 * _MOST_LINES} more: see ci.json"]
-    return ["#### Who is affected", "", *lines, ""] if lines else []
+    return [_heading("Who is affected", style), "", *lines, ""] if lines else []
 
 
 def _lineage(result: CiResult) -> list[str]:
@@ -251,31 +307,24 @@ def _differences(result: CiResult, room: int) -> list[str]:
     return differences_that_fit(tables, room, "ci.html and ci.json")
 
 
-def _what_to_do(result: CiResult) -> list[str]:
+def _what_to_do(result: CiResult, style: Style = _STYLE) -> list[str]:
     """How to declare what is meant to differ, and how to get this report again."""
     report = result.report if result.report and not result.report.passed else None
     if report is None and result.rebuild and result.rebuild.report and not result.rebuild.report.passed:
         report = result.rebuild.report
     failing = [one for one in report.tables if one.verdict is Verdict.DIFFERENT] if report else []
-    again = ["slipway ci"]
-    if result.run is not None:
-        again += ["--target", result.run.target]
-    if result.base_commit:
-        again += ["--base", result.base_commit[:12]]
     lines = []
     if failing:
         first = next((one for one in failing if one.edited), failing[0])
         lines += [
-            f"If it is meant to differ, say so in the configuration of the model, here of {_STYLE.value(first.name)}:",
+            f"If it is meant to differ, say so in the configuration of the model, here of {style.value(first.name)}:",
             "",
-            "```yaml",
-            "config:",
-            "  compare_expected:",
-            *_declared(first),
-            "```",
+            *_block("yaml", ["config:", "  compare_expected:", *_declared(first)], style),
             "",
         ]
-    lines += ["The same report on a laptop:", "", "```sh", " ".join(again), "```"]
+    if not style.markdown:
+        return lines
+    lines += ["The same report on a laptop:", "", *_block("sh", [_again(result)], style)]
     return folded(
         "How to declare a difference, and to reproduce this" if failing else "How to reproduce this", lines
     )

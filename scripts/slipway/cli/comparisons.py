@@ -133,11 +133,11 @@ def ci(
 
     Compares with the newest release whose code is the commit at which this branch was cut, or one before it. Selects what a run
     would build again, and state:modified, with everything downstream; defers everything else to the tables of that release,
-    builds in a throw-away environment, and writes the Markdown for the pull request. Exit code 1 when something fails or
+    builds in a throw-away environment, and writes the Markdown for the pull request; on a terminal it prints the same as text. Exit code 1 when something fails or
     differs undeclared.
     """
     from slipway.ci.build_change import ci as compare_change
-    from slipway.ci.comment import to_markdown
+    from slipway.ci.comment import for_page, to_markdown, to_text
     from slipway.cli import contract_report
     from slipway.cli.progress_line import show_progress
     from slipway.environments.profiles import find_project
@@ -167,9 +167,9 @@ def ci(
         **{name: part.model_dump(mode="json") if part else None for name, part in parts.items()},
     }
     _write(output_dir, "ci", described, text)
-    pages = {"ci": result.report, "ci-full-refresh": rebuild.report if rebuild else None}
+    pages = {"ci": for_page(result), "ci-full-refresh": rebuild.report if rebuild else None}
     written = [f"{name}.html" for name, report in pages.items() if _page(output_dir / f"{name}.html", report)]
-    output.result(text)
+    output.result(text if output.width() is None else to_text(result))
     output.message(f"Wrote {', '.join([str(output_dir / 'ci.md'), 'ci.json', *written])}.")
     _end(passed=result.passed)
 

@@ -25,32 +25,35 @@ _EACH = 12  # files of a folder that are listed one by one
 @click.option(
     "--example", is_flag=True, help="Bring the bundled example. Only for a folder without a dbt project."
 )
+@click.option("--bare", is_flag=True, help="Begin a new project without the small feed and its models.")
 @click.option(
     "--check", is_flag=True, help="Compare what init wrote with what this version writes; write nothing."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
-def command(*, folder: Path, example: bool, check: bool, dry_run: bool) -> None:
+def command(*, folder: Path, example: bool, bare: bool, check: bool, dry_run: bool) -> None:
     """Prepare a dbt project for Slipway, or begin a new one.
 
     In an existing project the missing files are written, and lines are added to dbt_project.yml, profiles.yml, .gitignore and
-    requirements.txt; no existing line is changed. A folder without a project gets a small project that runs, and a git repository where none is
-    around it. FOLDER defaults to the current folder.
+    requirements.txt; no existing line is changed. A folder without a project gets a small project that runs, or with --bare one without feeds and models,
+    and a git repository where none is around it. FOLDER defaults to the current folder.
 
     With --check the exit code is 1 when a file is missing, lacks lines, or is written differently by this version.
     """
     if check:
         _check(folder)
         return
+    if example and bare:
+        raise click.UsageError("--example and --bare exclude each other.")
     from slipway.adoption.adopt import apply, plan
 
-    adoption = plan(folder, with_example=example)
+    adoption = plan(folder, with_example=example, is_bare=bare)
     if not dry_run:
         apply(adoption)
     _show(adoption, folder, dry_run=dry_run)
     if dry_run:
         output.message("Nothing was written: this is a dry run.")
     else:
-        _next(adoption, folder)
+        _next(adoption, folder, is_empty=bare)
 
 
 def _show(adoption: Adoption, folder: Path, *, dry_run: bool) -> None:
@@ -101,9 +104,13 @@ def _rows(steps: Sequence[Step]) -> Iterator[tuple[str, str, str]]:
             folders[key] = 0
 
 
-def _next(adoption: Adoption, folder: Path) -> None:
+def _next(adoption: Adoption, folder: Path, *, is_empty: bool) -> None:
     from slipway.adoption.adopt import Action
 
+    if is_empty and not (adoption.folder / "models").exists():
+        at = "" if folder.resolve() == Path.cwd() else f" --project-dir {shlex.quote(str(folder))}"
+        output.result(f"\nNext, with files of a feed:\n  slipway feed add FILES --name NAME{at}")
+        return
     target = "" if adoption.is_default else f" --target {adoption.target}"
     then = f'sql{target} "{adoption.query}"' if adoption.query else f"show latest{target}"
     inside = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "

@@ -25,12 +25,16 @@ if TYPE_CHECKING:
     metavar="COLUMN=VALUE",
     help="A column of the key with its value; once for each column.",
 )
+@click.option(
+    "--where", metavar="CONDITION", help="Rows of TABLE in place of --key, such as \"depot = 'N'\"."
+)
 @click.option("--file", help="A landed file, as _source_file has it, instead of TABLE.")
 @click.option("--line", type=click.IntRange(1), help="The line of the file.")
 @options.common
 def command(
     table: str | None,
     keys: tuple[str, ...],
+    where: str | None,
     file: str | None,
     line: int | None,
     output_: str,
@@ -40,18 +44,18 @@ def command(
     """Follow rows of TABLE back to the lines of landed files, or with --file and --line a line to the tables that it is in.
 
     Tables that do not say file and line are followed into those they are made from, by the columns of the key that both have: of an
-    aggregate that is the group of source rows, as far as these columns tell it.
+    aggregate that is the group of source rows, as far as these columns tell it. With --where these are the columns that the condition names.
     """
     from slipway.query.trace import trace_back, trace_forward
 
-    if table and keys and file is None and line is None:
-        found = trace_back(project_dir, target, table, _key(keys))
-    elif file and line and table is None and not keys:
+    if table and bool(keys) is not bool(where) and file is None and line is None:
+        found = trace_back(project_dir, target, table, _key(keys), where or "")
+    elif file and line and table is None and not keys and not where:
         found = trace_forward(project_dir, target, file, line)
     else:
         raise UsageError(
             "It is not clear what to trace",
-            "a table goes with --key, and --file with --line",
+            "a table goes with --key or --where, and --file with --line",
             "Write slipway trace serving.orders --key order_id=7, or slipway trace --file day-1.csv --line 3",
         )
     if output_ == "json":
@@ -77,6 +81,10 @@ def _key(keys: tuple[str, ...]) -> dict[str, str]:
 def _line(step: Step) -> str:
     by = ", ".join(f"{name}={value}" for name, value in step.by.items())
     what = f"{plural(step.rows, 'row')} with {by}" if step.by else "not followed"
+    if step.where:
+        what = f"{plural(step.rows, 'row')} where {step.where}"
+    elif step.same:
+        what = f"{plural(step.rows, 'row')} with the same {', '.join(step.same)}"
     if step.ignored:
         what += (
             f"; it has no column {', '.join(step.ignored)}, so these may be more rows than those asked about"

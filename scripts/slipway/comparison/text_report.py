@@ -101,8 +101,13 @@ def folded(title: str, lines: Sequence[str]) -> list[str]:
     return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
 
-def to_text(report: ComparisonReport) -> str:
-    """The same on one screen of a terminal; what does not fit is left out, and said to be."""
+def to_text(report: ComparisonReport, whole: str = "--output html and json") -> str:
+    """The same on one screen of a terminal; what does not fit is left out, and said to be.
+
+    Args:
+        report: the comparison.
+        whole: where all of it is.
+    """
     style = Style(markdown=False)
     lines = [f"{style.words(report.title)}: {headline(report)}", *_facts(report, style), ""]
     lines += (
@@ -117,7 +122,7 @@ def to_text(report: ComparisonReport) -> str:
     if len(notes) > _MAX_TEXT_NOTES:
         left_out.append(plural(len(notes) - _MAX_TEXT_NOTES, "note"))
     if left_out:
-        coverage.append(f"Left out here: {', '.join(left_out)}. --output html and json have everything.")
+        coverage.append(f"Left out here: {', '.join(left_out)}. {whole} have everything.")
     return "\n".join([*lines, *differing, *coverage, ""])
 
 

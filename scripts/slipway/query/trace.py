@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from slipway.errors import NotFoundError, UsageError
 from slipway.names import TableName
@@ -17,13 +18,15 @@ from slipway.sql_text import literal, quote
 
 _PLACE = ("_source_file", "_source_line")
 _LINES = 20
+_TEXT = re.compile(r"'(?:[^']|'')*'")
 
 
 @dataclass(frozen=True)
 class Step:
     """Rows of one table on the way.
 
-    ``by`` are the columns that they were found by, with values as text, ``lines`` the first of their file and line, where the table says them, and
+    ``by`` are the columns that they were found by, with values as text; where a condition was given, ``where`` is it, and ``same`` are the columns in which rows
+    further up have a value of those that it is true of. ``lines`` are the first of their file and line, where the table says them, and
     ``end`` why they are not followed further; empty when they are, or when they are lines. ``ignored`` are columns of the key that the table does not
     have, so that it may be more rows than those that were asked about.
     """
@@ -36,21 +39,87 @@ class Step:
     files: int = 0
     end: str = ""
     ignored: Sequence[str] = ()
+    where: str = ""
+    same: Sequence[str] = ()
+
+
+class _Asked(Protocol):
+    """Which rows of a table are followed."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns that tell them."""
+        ...
+
+    @property
+    def condition(self) -> str:
+        """As SQL."""
+        ...
+
+    def of(self, step: Step) -> Step:
+        """A step that says how its rows were found."""
+        ...
+
+    def above(self, table: str, shared: Sequence[str]) -> _Asked:
+        """The same of a table that this one is made from, by the columns that both have."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Key:
+    values: Mapping[str, str]
+
+    @property
+    def names(self) -> Sequence[str]:
+        return list(self.values)
+
+    @property
+    def condition(self) -> str:
+        return " and ".join(f"{quote(name)}::text = {literal(value)}" for name, value in self.values.items())
+
+    def of(self, step: Step) -> Step:
+        return replace(step, by=dict(self.values))
+
+    def above(self, table: str, shared: Sequence[str]) -> _Key:
+        del table
+        return _Key({name: self.values[name] for name in shared})
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Rows that a condition is true of, and above them those that agree with one in the columns that it names."""
+
+    condition: str
+    names: Sequence[str]
+    depth: int = 0
+
+    def of(self, step: Step) -> Step:
+        return replace(step, same=self.names) if self.depth else replace(step, where=self.condition)
+
+    def above(self, table: str, shared: Sequence[str]) -> _Where:
+        listed = ", ".join(f"{quote(name)}::text" for name in shared)
+        found = f"({listed}) in (select ({listed}) from {_quoted(table)} where {self.condition})"
+        return _Where(found, shared, self.depth + 1)
 
 
 def trace_back(
-    project_dir: Path | None, target: str | None, table: str, key: Mapping[str, str]
+    project_dir: Path | None,
+    target: str | None,
+    table: str,
+    key: Mapping[str, str],
+    where: str = "",
 ) -> list[Step]:
-    """Follow the rows with a key to landed lines.
+    """Follow the rows with a key, or those that a condition is true of, to landed lines.
 
     A table that says file and line is followed no further: these are the lines. Any other is followed into the tables that it is made from, by the columns of
-    the key that these have, too: where the table aggregates, that is the group of its source rows.
+    the key, or those that the condition names, that these have, too: where the table aggregates, that is the group of its source rows.
 
     Args:
         project_dir: the dbt project.
         target: the environment.
         table: ``layer.name``.
         key: columns of the table to values as text.
+        where: in place of a key, a condition in SQL.
 
     Raises:
         NotFoundError: there is no such table or no such row.
@@ -64,10 +133,17 @@ def trace_back(
             f"its columns are {', '.join(columns)}",
             "Name columns of the key",
         )
-    steps = trail.follow(table, dict(key), 0, set())
+    asked: _Asked = _Key(key)
+    if where:
+        words = set(re.findall(r"\w+", _TEXT.sub(" ", where.casefold())))
+        named = [name for name in trail.columns(table) if set(re.findall(r"\w+", name.casefold())) <= words]
+        asked = _Where(f"({where})", named)
+    steps = trail.follow(table, asked, 0, set())
     if not steps[0].rows:
-        said = ", ".join(f"{name}={value}" for name, value in key.items())
-        raise NotFoundError(f"{table} has no row with {said}", fix="Look for it with slipway sql")
+        said = "with " + ", ".join(f"{name}={value}" for name, value in key.items())
+        raise NotFoundError(
+            f"{table} has no row {f'where ({where})' if where else said}", fix="Look for it with slipway sql"
+        )
     return steps
 
 
@@ -131,22 +207,23 @@ class _Trail:
             self._columns[table] = [column.name for column in found]
         return self._columns[table]
 
-    def follow(self, table: str, key: dict[str, str], depth: int, visited: set[str]) -> list[Step]:
+    def follow(self, table: str, asked: _Asked, depth: int, visited: set[str]) -> list[Step]:
         visited.add(table)
-        condition = " and ".join(f"{quote(name)}::text = {literal(value)}" for name, value in key.items())
-        step = self.step(table, condition, key, depth)
+        step = asked.of(self.step(table, asked.condition, {}, depth))
         if step.lines or not step.rows:
             return [step]
         steps = []
         for other in self._made_from(table):
-            shared = {name: value for name, value in key.items() if name in self.columns(other)}
+            shared = [name for name in asked.names if name in self.columns(other)]
             if other in visited:
                 continue
             if shared:
-                first, *more = self.follow(other, shared, depth + 1, visited)
-                steps += [replace(first, ignored=[name for name in key if name not in shared]), *more]
+                first, *more = self.follow(other, asked.above(table, shared), depth + 1, visited)
+                steps += [replace(first, ignored=[name for name in asked.names if name not in shared]), *more]
             else:
-                why = f"it has none of the columns {', '.join(key)}"
+                why = f"it has none of the columns {', '.join(asked.names)}"
+                if not asked.names:
+                    why = "the condition names no column that would tell which of its rows they are made from"
                 steps.append(Step(other, depth + 1, 0, {}, end=why))
         end = "" if steps else "it is made from no published table, and does not say file and line"
         return [replace(step, end=end), *steps]

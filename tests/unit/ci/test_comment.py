@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.harness.records import COMMIT, manifest, node, release
 
-from slipway.ci.comment import MOST_CHARACTERS, to_markdown
+from slipway.ci.comment import MOST_CHARACTERS, for_page, to_markdown, to_text
 from slipway.ci.released_code import released_code
 from slipway.ci.result import CiResult, Rebuild
 from slipway.comparison.report import ComparisonReport, make_report
@@ -114,6 +114,34 @@ def test_the_comment_names_what_failed_and_what_a_release_needs() -> None:
     assert "#### What the release needs" in lines
     assert "- `serving.c`: rebuild it" in lines
     assert "- `serving.d`: old" in lines
+
+
+def test_a_terminal_gets_the_same_without_markdown() -> None:
+    run = manifest(node("serving.a"), PINNED)
+    result = CiResult(
+        run, compared(1), AGAINST, stale={"serving.c": "rebuild it"}, base_commit="c0ffee0000001"
+    )
+    text = to_text(result)
+    lines = text.splitlines()
+    assert lines[0] == "Slipway: failed, 1 table differs, 0 declared"
+    assert "- serving.c: rebuild it" in lines
+    assert "If it is meant to differ, say so in the configuration of the model, here of serving.a:" in lines
+    assert "    compare_expected:" in lines
+    assert any(line.split()[:2] == ["serving.a", "different"] for line in lines), text
+    page = for_page(result)
+    assert page is not None
+    assert page.tables == compared(1).tables
+    assert (
+        page.remarks[-1]
+        == f"The same report on a laptop: slipway ci --target {run.target} --base c0ffee000000"
+    )
+    assert {"serving.c: rebuild it", "What the release needs"} <= set(page.remarks)
+    for sign in ("#", "`", "**", "|", "<details>", "mermaid"):
+        assert sign not in text
+    assert (
+        to_text(CiResult(None, None, None))
+        == "Slipway: nothing to build\n\nNo model, seed or test differs.\n"
+    )
 
 
 def test_a_long_comment_fits_and_loses_its_details_first() -> None:
