@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from tests.cli.conftest import World
 
 from slipway.processes import mark
+from slipway.records.release_records import Hold
 
 HEADER = "parcel,depot,weighed_on,kg"
 
@@ -75,6 +77,19 @@ def test_what_is_not_there_is_refused(empty: World) -> None:
     for arguments in (("land",), ("land", "status")):
         refused = empty.refusal(*arguments, code=3, SLIPWAY_LANDING=gone)
         assert "nowhere does not exist" in refused
+
+
+def test_a_run_is_refused_before_dbt_is_started(empty: World) -> None:
+    log = empty.path / "logs" / "dbt.log"
+    said = log.read_bytes() if log.exists() else b""
+    gone = str(empty.folder / "nowhere")
+    assert "nowhere does not exist" in empty.refusal("run", code=3, SLIPWAY_LANDING=gone)
+    hold = Hold(target="dev", release=1, placed_at=datetime.now(UTC), who="ada", reason="day 3 is wrong")
+    place = empty.warehouse() / "_slipway" / "holds" / "000001.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(hold.model_dump_json(), encoding="utf-8")
+    assert "on hold" in empty.refusal("run", "--full-refresh", "--select", "weights", code=1)
+    assert (log.read_bytes() if log.exists() else b"") == said  # in which dbt writes as soon as it begins
 
 
 def test_copies_of_a_command_that_was_killed_are_removed_by_the_next_one(

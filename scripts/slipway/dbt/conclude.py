@@ -150,7 +150,7 @@ def conclude(
             staged_for=request.staged_for,
             interrupted=done.interrupted,
             error="" if done.success else done.error or "dbt reports a failure",
-            nodes=len(done.results),
+            nodes=_counted(done.results),
             failed=_failed(done.results),
             skipped=any(str(result.status) == Status.SKIPPED for result in done.results),
             empty_slice=empty_slice(variables, nodes.known, manifest),
@@ -179,6 +179,13 @@ def conclude(
         ),
     )
     return end_run(pinned.places.outputs, records, built)
+
+
+def _counted(results: Sequence[Any]) -> int:
+    """How many models, seeds, snapshots and tests there were: hooks, which are Slipway's, count only where they failed."""
+    return sum(
+        result.node.resource_type != "operation" or str(result.status) in _FAILED for result in results
+    )
 
 
 def _failed(results: Sequence[Any]) -> list[str]:

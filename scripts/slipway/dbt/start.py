@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.alerts.routes import FILE, read_routes
 from slipway.environments.environment import Environment, Mode, check_vars, requested_slice
-from slipway.errors import SlipwayError, UnavailableError
+from slipway.errors import ConfigError, SlipwayError, UnavailableError
 from slipway.records.node_results import Status
 from slipway.records.run_ids import new_run_id
 from slipway.records.run_manifest import RunManifest
@@ -104,6 +104,8 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
     if not options.scratch:
         read_routes(options.project)  # with a mistake in it, nobody would hear of a failure
     sliced = requested_slice(options.vars, options.vars) is not None
+    if not (options.scratch or sliced):
+        _refuse_at_once(environment, options)
     _check_code(environment, options, show, kept=not (options.scratch or sliced))
     now = datetime.now(UTC)
     request = RunRequest(
@@ -159,6 +161,29 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
                 session.leave()
                 if session.begun and not session.scratch:
                     _tell(options.project, session.records, request, show)
+
+
+def _refuse_at_once(environment: Environment, options: RunOptions) -> None:
+    """What keeps a run from beginning and takes no dbt to find; it is looked at again when dbt has parsed the project.
+
+    With a selection, only dbt knows whether the run lands files.
+
+    Raises:
+        SlipwayError: the environment is on hold.
+        NotFoundError: there is no landing area.
+    """
+    from slipway.landing.area import landing_area
+    from slipway.landing.feeds import read_feeds
+    from slipway.releases.holds import Holds
+
+    Holds(Records(environment)).refuse(f"A run in {environment.name}")
+    if options.select or options.exclude:
+        return
+    feeds = []
+    with suppress(ConfigError):  # said later, with all else that is wrong with contracts
+        feeds = read_feeds(options.project)
+    if feeds:
+        landing_area(environment.landing, environment.catalog_properties).check()
 
 
 def _beginning(options: RunOptions) -> Beginning | None:
