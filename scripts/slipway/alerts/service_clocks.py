@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +18,10 @@ from slipway.runs.landed_now import FeedNow
 _AGES = ("freshness", "frequency")
 _LATENCY = "latency"
 _WAITING = "waiting files"
+_OF_A_DAY = "timeOfAvailability"
+_TEST = "freshness_sla"
+_NO_LEVELS = ("generalAvailability", "endOfSupport", "endOfLife", "retention")
+"""Properties that say what is kept and until when, and by which nothing can be late."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,36 @@ def levels_of(contract: Contract) -> dict[str, timedelta]:
 def names(contract: Contract) -> list[str]:
     """What the clocks of a contract can be called."""
     return [name for name in (*levels_of(contract), _WAITING) if name in (*_AGES, _LATENCY, _WAITING)]
+
+
+def judged_by(name: str, tests: Collection[str]) -> str:
+    """Which part of Slipway judges a service level, or that none does, in a few words; empty for what is no such level.
+
+    Args:
+        name: the property.
+        tests: kinds of the tests that the table has.
+    """
+    if name in _NO_LEVELS:
+        return ""
+    if name in (*_AGES, _LATENCY):
+        return "judged between runs"
+    if name != _OF_A_DAY:
+        return "not judged"
+    return f"judged in runs by the test {_TEST}" if _TEST in tests else f"not judged: no column has {_TEST}"
+
+
+def not_judged(contracts: Iterable[Contract]) -> str:
+    """A line about the service levels that no clock counts; empty where there is none."""
+    found: dict[str, list[str]] = {}
+    for contract in contracts:
+        for name in dict.fromkeys(sla.property for sla in contract.sla):
+            if judged_by(name, ()).startswith("not"):
+                found.setdefault(name, []).append(contract.id)
+    if not found:
+        return ""
+    listed = "; ".join(f"{name} of {', '.join(ids)}" for name, ids in sorted(found.items()))
+    runs = f". Runs judge {_OF_A_DAY} where a column has the test {_TEST}" if _OF_A_DAY in found else ""
+    return f"Not judged here: {listed}{runs}."
 
 
 def tables_of(contract: Contract) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from slipway.alerts.causes import Affected, Cause, Event, Observation
 from slipway.alerts.observed import command, duration, set_aside
 from slipway.alerts.routes import Routes, read_routes
-from slipway.alerts.service_clocks import clocks, names
+from slipway.alerts.service_clocks import clocks, names, not_judged
 from slipway.alerts.tell import contracts_of, lineage_of, tell
 from slipway.contracts.model import Contract
 from slipway.environments.profiles import Profile, find_project
@@ -37,12 +37,14 @@ class Looked:
         causes: what is wrong now, by itself; what only runs find is not among them.
         failures: why messages could not be delivered.
         has_routes: whether anybody is notified of this environment.
+        not_judged: a line about service levels that are not looked at; empty where there is none.
     """
 
     target: str
     causes: Sequence[Cause]
     failures: Sequence[SlipwayError]
     has_routes: bool
+    not_judged: str = ""
 
 
 def watch(project_dir: Path | None, target: str | None) -> Looked:
@@ -76,7 +78,7 @@ def watch(project_dir: Path | None, target: str | None) -> Looked:
     failures: list[SlipwayError] = []
     if routes:
         _, failures = tell(records, routes, observation, lambda cause: lineage.affected(cause.table), now)
-    return Looked(environment.name, causes, failures, bool(routes))
+    return Looked(environment.name, causes, failures, bool(routes), not_judged(contracts))
 
 
 def late(

@@ -97,6 +97,7 @@ def watch(once: bool, output_: str, target: str | None, project_dir: Path | None
             {
                 "target": found.target,
                 "causes": [_record(cause) for cause in found.causes],
+                "not_judged": found.not_judged,
                 "not_delivered": [error.line() for error in found.failures],
             }
         )
@@ -105,6 +106,8 @@ def watch(once: bool, output_: str, target: str | None, project_dir: Path | None
             output.line(f"{cause.severity}: {cause.what}. First: {cause.first}")
         if not found.causes:
             output.line(f"Nothing is wrong in {found.target}.")
+        if found.not_judged:
+            output.line(found.not_judged)
     if not found.has_routes:
         output.message(f"Nobody is notified: alerts.yml has no route for {found.target}.")
     for error in found.failures:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from slipway.alerts.service_clocks import judged_by
 from slipway.contracts.model import FileMode
 from slipway.counts import plural
 from slipway.errors import ConfigError
@@ -241,6 +242,10 @@ class Views:
             "lineage_unknown": lineage.unknown if lineage else "",
             "levels": [level for level in self.levels() if level["table"] == table.name],
             "waits_for": self._latency(table),
+            "judged_by": {
+                name: judged_by(name, {test.kind for test in table.tests})
+                for name, *_ in (table.contract.levels if table.contract else ())
+            },
             "stale": self._found.stale.get(table.name, ""),
         }
 

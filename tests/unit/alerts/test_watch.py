@@ -16,6 +16,7 @@ from tests.harness.environments import Place
 from tests.harness.records import environment, release, released
 
 from slipway.alerts.causes import Affected
+from slipway.alerts.service_clocks import not_judged
 from slipway.alerts.watch import late, old_hold, promised, unfinished
 from slipway.contracts.model import Column, Contract, Server, Sla, Table
 from slipway.environments.profiles import Profile
@@ -82,6 +83,15 @@ def test_a_feed_is_late_when_its_last_file_is_older_than_promised(
     hours: dict[str, float], last: float | None, is_late: bool
 ) -> None:
     assert bool(found(contract("f", FEED, **hours), last)) is is_late
+
+
+def test_service_levels_that_nothing_judges_are_named_in_one_line() -> None:
+    assert not_judged([contract("takings", freshness=1, latency=1, retention=1, endOfLife=1)]) == ""
+    some = [contract("takings", freshness=1, timeOfAvailability=1), contract("parcels", availability=1)]
+    assert not_judged(some) == (
+        "Not judged here: availability of parcels; timeOfAvailability of takings."
+        " Runs judge timeOfAvailability where a column has the test freshness_sla."
+    )
 
 
 def test_a_late_feed_is_said_in_words() -> None:

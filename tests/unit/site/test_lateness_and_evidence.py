@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.signing.approval_rules import Approval, Author, judge
 from slipway.site.releases_shown import PromotionShown
 from slipway.site.site_facts import _stale
+from slipway.site.tables_shown import ContractShown
 
 AT = datetime(2024, 5, 3, 6, tzinfo=UTC)
 
@@ -65,6 +68,35 @@ def test_what_is_later_than_promised_is_on_the_first_page_and_on_that_of_the_tab
     assert said in pages[late]
     levels = json.loads((tmp_path / "site" / "api" / "overview.json").read_bytes())["levels"]
     assert {one["table"]: one["late"] for one in levels} == {kept: False, late: True, "raw.none": True}
+
+
+def test_a_table_says_which_of_its_service_levels_are_not_judged(tmp_path: Path) -> None:
+    found = gathered(tmp_path, models=6, columns=2, runs=2)
+    due, judged = found.tables[0], found.tables[1]
+    levels = [
+        ["timeOfAvailability", "07:30", "", ""],
+        ["freshness", "1", "d", ""],
+        ["endOfLife", "2030-01-01", "", ""],
+    ]
+    contract = ContractShown("a.odcs.yaml", "1.0.0", "", "", levels, [], [], [])
+    test = replace(next(one for table in found.tables for one in table.tests), kind="freshness_sla")
+    found.tables[:2] = [
+        replace(due, contract=contract, tests=[]),
+        replace(judged, contract=contract, tests=[test]),
+    ]
+    build(found, tmp_path / "site")
+    said = [
+        re.findall(r"<dt>(\w+)</dt><dd>.*?<span class=\"faint\">((?:not )?judged[^<]*)</span>", text)
+        for text in (
+            (tmp_path / "site" / "table" / f"{one.name}.html").read_text(encoding="utf-8")
+            for one in (due, judged)
+        )
+    ]
+    between = ("freshness", "judged between runs")
+    assert said == [
+        [("timeOfAvailability", "not judged: no column has freshness_sla"), between],
+        [("timeOfAvailability", "judged in runs by the test freshness_sla"), between],
+    ]
 
 
 def test_a_stale_table_has_a_badge_and_the_reason(tmp_path: Path) -> None:
