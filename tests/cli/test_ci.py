@@ -437,3 +437,27 @@ def test_an_incremental_model_is_judged_on_a_run_and_on_a_full_refresh(workshop:
     _, written = ci(workshop, code=1)
     assert written["rebuild_run"] is None
     assert list(written["kept"]) == ["serving.daily"]
+
+
+def test_an_incremental_model_that_reads_what_differs_is_judged_on_both_as_well(workshop: Workshop) -> None:
+    """Its own code stays: it reads the days after its newest one, and the change is in the days before."""
+    workshop.write(DAILY, DAILY_CODE)
+    workshop.run()
+    workshop.edit("models/curated/weights.sql", "as kg\n", "+ 0.25 as kg\n")
+    done, written = ci(workshop, code=1)
+    tables = {one["name"]: one for one in written["comparison"]["tables"]}
+    assert tables["curated.weights"]["rows"]["changed"] == 4
+    assert tables.get("serving.daily", {"verdict": "identical"})["verdict"] == "identical"
+    (again,) = (one for one in written["rebuild_comparison"]["tables"] if one["name"] == "serving.daily")
+    assert again["rows"]["changed"] == 2
+    assert written["stale"].keys() == {"serving.daily"}
+    assert (
+        "a full rebuild leaves 2 rows with other values than a run, because what it reads differs in rows that a run does not read again"
+        in done.out
+    )
+    assert "slipway run --target dev --full-refresh --select daily+" in done.out
+    # what differs is only below, so a full refresh of this model would change nothing
+    workshop.edit("models/curated/weights.sql", "+ 0.25 as kg\n", "as kg\n")
+    workshop.edit("models/serving/depot_weights.sql", "sum(kg) as kg", "sum(kg) + 1 as kg")
+    _, written = ci(workshop, code=1)
+    assert written["rebuild_run"] is None

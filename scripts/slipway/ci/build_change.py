@@ -25,6 +25,7 @@ from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Method, TableComparison, Verdict
 from slipway.counts import plural
 from slipway.dbt.command import target_path
+from slipway.dbt.configuration import ON_CODE_CHANGE
 from slipway.dbt.invocation import parse
 from slipway.dbt.nodes import DbtNode, table_of
 from slipway.dbt.stale import Changed, changed
@@ -36,7 +37,7 @@ from slipway.iceberg.clones import clone_all
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import remove_left_over, temporary
-from slipway.records.node_results import Node
+from slipway.records.node_results import Change, Node
 from slipway.records.run_manifest import Outcome, RunManifest
 from slipway.records.store import Records
 from slipway.releases.lookup import is_table
@@ -200,7 +201,9 @@ class _Change:
         built = BuiltTable.all_of(done if done.is_built else None)
         report = self._compare(built, done, head)
         # a full refresh is for a release, and there is none while a test fails
-        judged = self._judge(differing, done, built) if done.outcome is Outcome.PUBLISHED else _Judged({})
+        judged = _Judged({})
+        if done.outcome is Outcome.PUBLISHED:
+            judged = self._judge(differing, done, built, _behind(json.loads(head), done, report))
         stale = {
             name: why
             for name, why in {**differing.stale, **judged.stale}.items()
@@ -267,15 +270,36 @@ class _Change:
         )
         return run(options, self._show).manifest
 
-    def _judge(self, differing: Changed, done: RunManifest, built: Mapping[str, BuiltTable]) -> _Judged:
-        """Build incremental models from everything whose code changed, unless a run does so itself."""
+    def _judge(
+        self,
+        differing: Changed,
+        done: RunManifest,
+        built: Mapping[str, BuiltTable],
+        behind: Mapping[str, str],
+    ) -> _Judged:
+        """Build incremental models from everything whose code changed, or that read what differs, unless a run does so itself.
+
+        Args:
+            differing: what differs from what is published.
+            done: what a run does.
+            built: its tables.
+            behind: incremental tables whose code is the same and that read a table which differs, to the selectors of their models.
+        """
         nodes = {node.table: node for node in done.nodes if node.table in built}
         recoded = {name: selector for name, selector in differing.rebuilds.items() if name in nodes}
         remade = {name: _REMADE for name in recoded if not nodes[name].stale}
         wanted = {name: selector for name, selector in recoded.items() if name not in remade}
-        if not wanted:
+        more = {
+            name: selector
+            for name, selector in behind.items()
+            if name in built and name not in {*recoded, *differing.stale, *differing.kept}
+        }
+        if not wanted and not more:
             return _Judged(remade)
-        self._show(Note(f"building from everything, because their code changed: {', '.join(wanted)}"))
+        for why, names in (("their code changed", wanted), ("what they read differs", more)):
+            if names:
+                self._show(Note(f"building from everything, because {why}: {', '.join(sorted(names))}"))
+        wanted |= more
         rebuilt = self._run([f"{selector}+" for selector in wanted.values()], full_refresh=True)
         if rebuilt.outcome is not Outcome.PUBLISHED:
             return _Judged(remade, Rebuild(rebuilt, None))
@@ -290,7 +314,15 @@ class _Change:
         }
         tables = {name: table for name, table in after.items() if name in otherwise}
         report = self._compare(tables, rebuilt, head, of_gone=False) if tables else None
-        stale = {one.name: f"{_left(one)}; {differing.stale[one.name]}" for one in left}
+        stale = {
+            one.name: f"{_left(one)}; {differing.stale[one.name]}" for one in left if one.name not in more
+        }
+        stale |= {
+            one.name: f"{_left(one)}, because what it reads differs in rows that a run does not read again; rebuild it with"
+            f" slipway run --target {self._environment.name} --full-refresh --select {more[one.name]}+"
+            for one in left
+            if one.name in more and one.verdict is not Verdict.IDENTICAL
+        }
         return _Judged(remade, Rebuild(rebuilt, report), stale)
 
     def _compare(
@@ -355,7 +387,39 @@ class _Change:
         return {name for name, table in self._base.release.tables.items() if table.run_id}
 
 
+_DIFFERING = (Verdict.DIFFERENT, Verdict.EXPLAINED)
 _REMADE = "a run makes all of its rows by the new code, so that no full refresh is needed"
+
+
+def _behind(
+    dbt_manifest: Mapping[str, Any], done: RunManifest, report: ComparisonReport | None
+) -> dict[str, str]:
+    """Incremental tables that read a table which differs, and of which a run did not write all rows anew, to the names of their models.
+
+    Which rows a run of such a model reads again is decided by its query, so only a full rebuild tells whether the others are right. Those that are never rebuilt, and
+    those whose rows are declared to stay, are left out.
+    """
+    differs = {one.name for one in (report.tables if report else ()) if one.verdict in _DIFFERING}
+    parents, nodes = parents_of(dbt_manifest), {node.table: node for node in done.nodes}
+    found = {}
+    for model in dbt_manifest["nodes"].values():
+        config = model.get("config") or {}
+        name = f"{model['schema']}.{model.get('alias')}"
+        if (
+            config.get("materialized") == "incremental"
+            and config.get("full_refresh") is not False
+            and not config.get(ON_CODE_CHANGE)
+            and differs.intersection(parents.get(name, ()))
+            and (node := nodes.get(name))
+            and not _is_made_anew(node)
+        ):
+            found[name] = model["name"]
+    return found
+
+
+def _is_made_anew(node: Node) -> bool:
+    """Whether a run wrote all rows of a table, so that none of before is left."""
+    return node.change is Change.BUILT and (not node.rows_before or node.rows_removed == node.rows_before)
 
 
 @dataclass(frozen=True)
