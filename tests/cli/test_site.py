@@ -288,6 +288,42 @@ def test_figures_are_of_the_release_that_readers_see(workshop: Workshop, tmp_pat
     assert f"slipway sql --run {failed['run_id']}" in run
 
 
+def test_releases_have_sums_of_serving_tables(workshop: Workshop, tmp_path: Path) -> None:
+    table = "serving.depot_weights"
+
+    def build() -> tuple[list[dict[str, Any]], str]:
+        workshop.answer("site", "build", "--output-dir", str(tmp_path))
+        page = (tmp_path / "release" / "2.html").read_text(encoding="utf-8")
+        found = json.loads((tmp_path / "api" / "releases.json").read_bytes())
+        return [one for release in found for one in release["sums"].get(table, ())], page
+
+    def published() -> dict[str, Any]:
+        rows = workshop.table(table).scan().to_arrow().to_pylist()
+        return {column: sum(row[column] for row in rows) for column in ("parcels", "kg")}
+
+    workshop.run()
+    before = published()
+    workshop.land("later.csv", ("q1,S,2024-05-03,4.25",))
+    workshop.run()
+    after = published()
+    shown, page = build()
+    assert shown == [
+        {
+            "column": name,
+            "before": str(before[name]),
+            "after": str(after[name]),
+            "difference": str(after[name] - before[name]),
+        }
+        for name in after
+    ] + [{"column": name, "before": None, "after": str(before[name]), "difference": None} for name in before]
+    assert f'<td class="n">{after["kg"]}</td>' in page
+    # what has been classified since then is not taken over from the earlier build
+    workshop.edit("contracts/parcels.odcs.yaml", "{name: kg, ", "{name: kg, classification: internal, ")
+    shown, page = build()
+    assert [one["column"] for one in shown] == ["parcels", "parcels"]
+    assert str(after["kg"]) not in page
+
+
 def starts(workshop: Workshop) -> int:
     """How often dbt was started so far."""
     log = (workshop.folder / "logs" / "dbt.log").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -110,14 +110,19 @@ class History:
         return self.periods[-1].state
 
 
-def history_of(published: Published, name: str) -> History:
+def history_of(published: Published, name: str, among: Collection[int] | None = None) -> History:
     """The states that releases show of a table; releases with one snapshot or one content digest are one state.
+
+    Args:
+        published: the environment.
+        name: ``layer.table``.
+        among: numbers of the releases that are looked at; None for all.
 
     Raises:
         NotFoundError: no release has the table, or all its states have expired.
     """
     releases, _ = published.records.readable_releases()
-    having = [release for release in releases if name in release.tables]
+    having = [one for one in releases if name in one.tables and (among is None or one.number in among)]
     if not having:
         cut = published.cut_of(releases[-1]) if releases else published.now()
         raise NotFoundError(
@@ -346,8 +351,8 @@ def bisect(
     with _refused_conditions(search.where):
         found = find_changes(digest, len(history.periods))
         facts = _compared(rows, found, digests, search.key)
-    classified = _classified(
-        profile.project, history.published, search.table, show_classified=search.show_classified
+    classified = classified_in(
+        profile.project, history.published, [search.table], show_classified=search.show_classified
     )
     facts = masked(facts, classified)
     return _report(rows, found, digests, facts)
@@ -484,6 +489,36 @@ def _searched(rows: Rows, found: Found, digests: Mapping[int, Digest], releases:
     )
 
 
+def public_sums(
+    published: Published, table: str, among: Collection[int], classified: Classifications
+) -> dict[int, dict[str, Any]]:
+    """Sums of the measures of a table in releases, without columns that are classified or made from what is.
+
+    A sum over many rows, and the same over one row more, tell the value of that row: so nothing is summed that is not public.
+
+    Args:
+        published: the environment.
+        table: ``layer.table``.
+        among: numbers of the releases that are looked at.
+        classified: how columns are classified, as ``classified_in`` gives it.
+
+    Returns:
+        Number of a release to column to sum, None for a column without a value. Releases whose state of the table is not kept are left out.
+
+    Raises:
+        NotFoundError: none of the releases has the table.
+    """
+    history = history_of(published, table, among)
+    rows = Rows(history, "")
+    of_table = classified.of_table(table)
+    columns = [name for name in _measures(rows, published.records) if not of_table.hides_values(name)]
+    found: dict[int, dict[str, Any]] = {}
+    for period in history.periods if columns else ():
+        _, sums = rows.sums(period.state, columns)
+        found |= {one.number: dict(zip(columns, sums, strict=True)) for one in period.releases}
+    return found
+
+
 @dataclass(frozen=True)
 class LogLine:
     """A table in one release.
@@ -540,8 +575,8 @@ def log(
         raise NotFoundError(f"The last {plural(limit, 'release')} have no {table}", fix="Raise --limit")
     rows = Rows(History(table, published, periods, lost), where)
     columns = _measures(rows, published.records)
-    classified = _classified(
-        find_project(project_dir), published, table, show_classified=show_classified
+    classified = classified_in(
+        find_project(project_dir), published, [table], show_classified=show_classified
     ).of_table(table)
     lines = []
     with _refused_conditions(where):
@@ -560,12 +595,21 @@ def log(
     return columns, sorted(lines, key=lambda line: line.release.published_at, reverse=True)
 
 
-def _classified(project: Path, published: Published, table: str, *, show_classified: bool) -> Classifications:
-    """How the columns of a table are classified, also by what they are made from."""
+def classified_in(
+    project: Path, published: Published, tables: Collection[str], *, show_classified: bool = False
+) -> Classifications:
+    """How the columns of published tables are classified, also by what they are made from.
+
+    Args:
+        project: folder of dbt_project.yml.
+        published: the environment.
+        tables: ``layer.table`` of those that are asked for.
+        show_classified: somebody asked to see all values: nothing is hidden.
+    """
     records, described = published.records, _described(published.records)
     given = classifications_of(project, described, show_classified=show_classified)
     columns = TablesOfCut(published, published.now())
-    return with_lineage(given, described, [table], columns, records, columns.made)
+    return with_lineage(given, described, tables, columns, records, columns.made)
 
 
 def _measures(rows: Rows, records: Records) -> list[str]:

@@ -29,6 +29,16 @@ class ChangedTable:
 
 
 @dataclass(frozen=True)
+class SumShown:
+    """The sum of a column of a table before and after a release, as text; None where there is none."""
+
+    column: str
+    before: str | None
+    after: str | None
+    difference: str | None
+
+
+@dataclass(frozen=True)
 class ApprovalShown:
     """An approval of a promotion: who gave it, with which key and when (UTC), and why it does not count, empty where it does."""
 
@@ -82,6 +92,7 @@ class ReleaseShown:
     """A release; ``kind`` is ``run``, ``rollback``, ``retirement`` or ``promotion``.
 
     ``signed_by`` says who signed it, or why its signature does not count; ``withdrawn_by`` is the rollback that took it from readers. ``tables`` counts all that it shows.
+    ``sums`` are those of serving tables that it changed, of the newest releases and without classified columns.
     """
 
     number: int
@@ -104,6 +115,7 @@ class ReleaseShown:
     is_current: bool = False
     withdrawn_by: int | None = None
     promotion: PromotionShown | None = None
+    sums: dict[str, list[SumShown]] = field(default_factory=dict)
 
     @property
     def signature(self) -> str:

@@ -29,6 +29,7 @@ from slipway.records.shadow_runs import ShadowRun, shadow_runs
 from slipway.records.store import Records
 from slipway.releases.approvals import approvers, promotion_judgement
 from slipway.releases.holds import Holds
+from slipway.releases.published import Published
 from slipway.releases.signatures import signature_of
 from slipway.runs.account import counted_in, shows
 from slipway.runs.history import UNREADABLE, unfinished
@@ -37,6 +38,7 @@ from slipway.signing.signing_keys import trust_of
 from slipway.site.columns_shown import ColumnLineage, column_lineage
 from slipway.site.releases_shown import History, PromotionShown, history
 from slipway.site.runs_shown import BooksShown, RunShown
+from slipway.site.sums_shown import sums_of
 from slipway.site.tables_shown import Project, TableShown
 
 _WITH_STATUSES = 5
@@ -145,6 +147,7 @@ def gather(
     if releases:
         _look(found, lambda: _count(found, records, releases[-1]))
         found.statuses = _statuses(_looked_at(records, newest, releases[-1]), releases[-1])
+        _look(found, lambda: _sum_up(found, project_dir, earlier("api/releases.json")))
     _look(found, lambda: setattr(found, "hold", Holds(records).current()))
     _look(found, lambda: setattr(found, "landed", Ledger(Tables(environment)).entries()))
     _look(found, lambda: setattr(found, "comparisons", list(_comparisons(records, notes))))
@@ -161,6 +164,15 @@ def gather(
     found.columns = column_lineage(manifest, found.tables, contracts, earlier("api/column_lineage.json"))
     found.clocks = list(clocks(contracts, feeds, releases[-1] if releases else None, lineage.affected))
     return found
+
+
+def _sum_up(found: Gathered, project_dir: Path, earlier: Any) -> None:
+    """Add the sums of serving tables to the releases that changed them."""
+    releases = {one.number: one for one in found.history.releases}
+    for number, table, sums in sums_of(
+        project_dir, Published(found.environment), found.history.releases, earlier
+    ):
+        releases[number].sums[table] = sums
 
 
 def _look(found: Gathered, at: Callable[[], None]) -> None:
