@@ -10,19 +10,29 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from slipway.ci.base_release import BaseRelease, base_release
-from slipway.ci.contracts_of_commit import changed_contracts
 from slipway.ci.released_code import released_code
 from slipway.ci.result import CiResult, Rebuild, described
+from slipway.code.git import files_at
 from slipway.code.versions import code_of
 from slipway.comparison.compare import BuiltTable, compare_builds, scratch_manifest
 from slipway.comparison.consequences import definitions_of, parents_of
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Method, TableComparison, Verdict
+from slipway.contracts.contract_changes import ContractDiff, compare_all
+from slipway.contracts.contract_files import (
+    FOLDER,
+    documents,
+    files_in,
+    look_at,
+    look_at_contents,
+    without_repeated_ids,
+)
 from slipway.counts import plural
 from slipway.dbt.command import target_path
 from slipway.dbt.configuration import ON_CODE_CHANGE
@@ -236,7 +246,7 @@ class _Change:
             result,
             parents=parents_of(described),
             exposures=affected(described, differing),
-            contracts=changed_contracts(self._project, commit) if commit else (),
+            contracts=_changed_contracts(self._project, commit) if commit else (),
             base_commit=commit,
             former_tests=self._tests(),
         )
@@ -465,3 +475,11 @@ def _left(found: TableComparison) -> str:
 
 def _names(described: Mapping[str, Any]) -> set[str]:
     return {f"{node['schema']}.{node['alias']}" for node in described["nodes"].values() if is_table(node)}
+
+
+def _changed_contracts(project: Path, commit: str) -> Sequence[ContractDiff]:
+    """Contracts that differ from those of a commit; those that are no YAML are reported by ``slipway contracts lint``."""
+    place = project / FOLDER
+    earlier = look_at_contents(files_at(project, commit, place))
+    later = without_repeated_ids(look_at(path) for path in files_in(place))
+    return compare_all(documents(earlier), documents(later), datetime.now(UTC).date())

@@ -138,7 +138,7 @@ def diff(base: str, head: Path | None, output_: str, project_dir: Path | None) -
 
     from slipway.cli import contract_report
     from slipway.contracts.contract_changes import compare_all
-    from slipway.contracts.contract_files import first_error, look_at, without_repeated_ids
+    from slipway.contracts.contract_files import documents, first_error, look_at, without_repeated_ids
 
     place = head or _contracts(project_dir)
     later = without_repeated_ids(look_at(path) for path in _files(place, must=head is not None))
@@ -157,7 +157,7 @@ def diff(base: str, head: Path | None, output_: str, project_dir: Path | None) -
         later = [one for one in later if _is_version_of(one, earlier)]
     if place.is_file() and len(earlier) == 1:  # one contract, whatever the files are called
         earlier = [earlier[0]._replace(path=place)]
-    before, after = ({one.path.name: one.text.value for one in part if one.text} for part in (earlier, later))
+    before, after = documents(earlier), documents(later)
     found = compare_all(before, after, datetime.now(UTC).date())
     if output_ == "json":
         output.as_json([contract_report.record(one) for one in found])
@@ -213,7 +213,7 @@ def _is_version_of(reading: Reading, others: Sequence[Reading]) -> bool:
 def _earlier(base: str, head: Path) -> list[Reading]:
     """Contracts of a folder or file, or those that were in the place of the later ones at a revision."""
     from slipway.code.git import files_at, resolve
-    from slipway.contracts.contract_files import is_contract, look_at, look_at_content
+    from slipway.contracts.contract_files import look_at, look_at_content, look_at_contents
     from slipway.errors import NotFoundError
 
     if Path(base).exists():
@@ -228,11 +228,9 @@ def _earlier(base: str, head: Path) -> list[Reading]:
             "Name a folder, a file, or a revision that git knows",
         ) from None
     contents = files_at(inside, commit, head)
-    return [
-        look_at_content(Path(name), content)
-        for name, content in sorted(contents.items())
-        if is_contract(name) or head.is_file()
-    ]
+    if head.is_file():  # whatever it is called
+        return [look_at_content(Path(name), content) for name, content in contents.items()]
+    return look_at_contents(contents)
 
 
 def _typed_otherwise(

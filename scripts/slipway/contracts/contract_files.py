@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from slipway.contracts import standard
 from slipway.contracts.model import Contract
@@ -64,6 +64,16 @@ def look_at_content(path: Path, content: bytes) -> Reading:
         problem = f"is not UTF-8 (byte {error.start})"
         return Reading(path, None, [Problem((), problem, "Save it as UTF-8", path.name)])
     return _reading(path, text, path.name)
+
+
+def look_at_contents(contents: Mapping[str, bytes]) -> list[Reading]:
+    """Read the contracts among files of a folder as they were at some commit, by the names of the files."""
+    return [look_at_content(Path(name), contents[name]) for name in sorted(contents) if is_contract(name)]
+
+
+def documents(readings: Iterable[Reading]) -> dict[str, Any]:
+    """The plain values of contracts by the names of their files; without those that are no YAML."""
+    return {one.path.name: one.text.value for one in readings if one.text}
 
 
 def files_in(place: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from pyiceberg.schema import Schema
 from slipway.code import git
 from slipway.contracts.classification import classification_of, classifications, described_columns
 from slipway.contracts.contract_changes import compare_all
-from slipway.contracts.contract_files import FOLDER, Reading, is_contract, look_at_content
+from slipway.contracts.contract_files import FOLDER, Reading, documents, look_at_contents
 from slipway.errors import DamagedError, NotFoundError, SlipwayError
 from slipway.governance.classified_columns import with_lineage
 from slipway.governance.recorded_lineage import TablesOfCut
@@ -98,10 +98,10 @@ class Gathered:
             readings = _readings(self.project, goal)
         except SlipwayError:
             return None
-        if any(one.contract is None for one in readings.values()):
+        if any(one.contract is None for one in readings):
             return None
         dbt_manifest = json.loads(described)
-        contracts = [one.contract for one in readings.values() if one.contract]
+        contracts = [one.contract for one in readings if one.contract]
         declared = classifications(contracts, described_columns(dbt_manifest))
         columns = TablesOfCut(published, published.release(goal.number))
         derived = with_lineage(declared, dbt_manifest, tables, columns, published.records, columns.made)
@@ -124,7 +124,7 @@ class Gathered:
         if before is None:
             return []
         try:
-            base, head = (_contracts(self.project, one) for one in (before, goal))
+            base, head = (documents(_readings(self.project, one)) for one in (before, goal))
         except SlipwayError as error:
             return [f"The contracts cannot be compared: {error.line()}"]
         return [line for one in compare_all(base, head, datetime.now(UTC).date()) for line in one.failures]
@@ -296,18 +296,10 @@ def _content(records: Records, run_id: str) -> bytes:
         return records.read(run_id, "run_manifest.json")
 
 
-def _contracts(project: Path, release: Release) -> dict[str, dict[str, object]]:
-    readings = _readings(project, release)
-    return {name: found.text.value for name, found in readings.items() if found.text}
-
-
-def _readings(project: Path, release: Release) -> dict[str, Reading]:
-    """The contracts at the commit of a release, by the names of their files."""
+def _readings(project: Path, release: Release) -> list[Reading]:
+    """The contracts at the commit of a release."""
     if (commit := release.code.commit) is None:
         raise NotFoundError(
             f"release {release.number} of {release.target} has no commit", release.code.unknown
         )
-    contents = git.files_at(project, git.resolve(project, commit), project / FOLDER)
-    return {
-        name: look_at_content(Path(name), content) for name, content in contents.items() if is_contract(name)
-    }
+    return look_at_contents(git.files_at(project, git.resolve(project, commit), project / FOLDER))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from slipway.code.git import files_at
-from slipway.contracts.contract_files import FOLDER, is_contract, look_at_content
+from slipway.contracts.contract_files import FOLDER, look_at_contents
 from slipway.contracts.model import FileMode
 from slipway.errors import ConfigError, NotFoundError, UnavailableError
 from slipway.landing.feeds import feeds_of
@@ -43,12 +43,7 @@ class DeclaredModes:
         if self._project is None:
             return {}
         try:
-            contents = files_at(self._project, commit, self._project / FOLDER)
-            readings = [
-                look_at_content(Path(name), content)
-                for name, content in contents.items()
-                if is_contract(name)
-            ]
+            readings = look_at_contents(files_at(self._project, commit, self._project / FOLDER))
             feeds = feeds_of(one.contract for one in readings if one.contract is not None)
         except (ConfigError, NotFoundError, UnavailableError):
             return {}
