@@ -394,7 +394,7 @@ def test_a_version_that_does_not_build(published: Workshop, side: str) -> None:
 
 
 @pytest.mark.long
-def test_a_change_of_an_input_is_not_compared_and_that_is_said(published: Workshop) -> None:
+def test_a_change_of_an_input_is_not_compared_and_that_is_reported(published: Workshop) -> None:
     published.write(
         "models/raw/parcels_raw.sql",
         (published.path / "models/raw/parcels_raw.sql").read_text() + "\nlimit 1\n",

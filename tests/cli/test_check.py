@@ -184,7 +184,7 @@ def test_each_fault_is_found_in_its_line(
     assert text in one[3]
 
 
-def test_what_spark_computes_is_not_told(found: tuple[Workshop, dict[str, Any]]) -> None:
+def test_it_is_not_reported_what_spark_computes(found: tuple[Workshop, dict[str, Any]]) -> None:
     assert said(found, "on_spark") == []
 
 

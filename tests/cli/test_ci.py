@@ -202,7 +202,7 @@ def test_a_new_test_that_passes_is_all_there_is_to_run(published: Workshop) -> N
     assert done.out.startswith("### Slipway: passed\n")
 
 
-def test_a_modified_input_is_not_rebuilt_and_that_is_said(published: Workshop) -> None:
+def test_a_modified_input_is_not_rebuilt_and_that_is_reported(published: Workshop) -> None:
     text = (published.path / "models/raw/parcels_raw.sql").read_text(encoding="utf-8")
     published.write("models/raw/parcels_raw.sql", f"{text}limit 1\n")
     done, written = ci(published, code=0)

@@ -84,7 +84,7 @@ def test_one_table_is_named(world: World) -> None:
     assert "has no table curated.weight: it is not published. Perhaps curated.weights" in done.err
 
 
-def test_what_has_to_be_installed_is_said(world: World) -> None:
+def test_what_has_to_be_installed_is_reported(world: World) -> None:
     text = world.answer("connect")
     assert f'# pip install "pyiceberg[pyarrow,sql-sqlite]=={version("pyiceberg")}"' in text
     assert "set these variables" not in text

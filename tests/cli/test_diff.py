@@ -173,7 +173,7 @@ def test_a_value_of_another_type_is_named(world: World, tmp_path: Path) -> None:
     assert "1 value of column kg is no number, such as 'heavy'" in reason(found, WEIGHTS)
 
 
-def test_repeated_and_missing_keys_are_said(world: World, tmp_path: Path) -> None:
+def test_repeated_and_missing_keys_are_reported(world: World, tmp_path: Path) -> None:
     file = tmp_path / "weights.csv"
     file.write_text("depot,parcels\nN,3\nN,3\n,2\n", encoding="utf-8")
     found = report(world, str(file), WEIGHTS, "--key", "depot", code=1)

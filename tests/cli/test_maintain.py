@@ -170,7 +170,7 @@ def test_rows_that_come_out_otherwise_are_a_failure(small: Workshop, monkeypatch
     assert small.locations() == before
 
 
-def test_orphans_and_what_is_said(small: Workshop) -> None:
+def test_orphan_files_and_what_is_reported(small: Workshop) -> None:
     before, there = contents(small), files(small)
     young = small.warehouse() / "raw" / "parcels" / "data" / "young.parquet"
     young.write_bytes(b"a run may be about to name it")

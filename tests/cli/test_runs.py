@@ -100,7 +100,7 @@ def test_releases_say_what_changed_and_what_readers_may_rely_on(world: World) ->
     assert done.err == "The catalog guarantees: all tables in one database transaction\n"
 
 
-def test_an_environment_without_runs_is_said_to_be_so(empty: World) -> None:
+def test_an_environment_without_runs_says_so(empty: World) -> None:
     for command, message in (
         ("runs", "There is no run yet. Start one with slipway run.\n"),
         ("releases", "There is no release yet. Publish one with slipway run.\n"),

@@ -189,7 +189,7 @@ def test_a_part_of_several_run_ids_is_refused(world: World) -> None:
     assert line.startswith("Run Z- is not unique: 6 runs match: ")
 
 
-def test_nothing_published_is_said(empty: World) -> None:
+def test_nothing_published_is_reported(empty: World) -> None:
     assert empty.refusal("show", "latest", code=3) == "There is no run yet. Start one with slipway run."
     assert empty.refusal("show", "a.b", code=3).startswith("Nothing is published in dev yet")
     assert not empty.home.exists()

@@ -508,7 +508,7 @@ def test_files_in_the_warehouse_are_read_only_as_part_of_a_table(world: World) -
         assert "marked" not in reason
 
 
-def test_the_engine_itself_is_shut(world: World) -> None:
+def test_duckdb_itself_shows_no_secret_and_opens_no_file(world: World) -> None:
     """Without the names of functions, too: DuckDB has nothing to show, and reads only tables of the warehouse."""
     from slipway.engines.duckdb import engine
     from slipway.environments.environment import Environment, Mode
@@ -597,7 +597,7 @@ def test_unknown_table_like_none_says_where_to_look(world: World) -> None:
     assert line == "prod is not what is queried: this is dev. Add --target prod."
 
 
-def test_nothing_published_is_said_and_nothing_is_made(empty: World) -> None:
+def test_without_a_release_it_says_so_and_writes_nothing(empty: World) -> None:
     line = empty.refusal("sql", "select 1", code=3)
     assert line.startswith("Nothing is published in dev yet: there is no catalog at ")
     assert line.endswith("catalog.db. Build and publish with slipway run --target dev.")

@@ -162,7 +162,7 @@ def test_a_failed_run_has_landed_but_not_ingested(project: Meters) -> None:
     assert len(project.rows("raw.readings")) == 7
 
 
-def test_a_landing_area_that_does_not_exist_is_an_error_and_an_empty_one_is_said(project: Meters) -> None:
+def test_a_landing_area_that_does_not_exist_is_an_error_and_an_empty_one_is_reported(project: Meters) -> None:
     place = project.path.parent / "nowhere"
     project.settings["SLIPWAY_LANDING"] = str(place)
     output = project.refused("build")

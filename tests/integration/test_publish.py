@@ -323,7 +323,7 @@ def test_two_runs_at_once_end_as_one_after_the_other(built: Meters) -> None:
 
 
 @pytest.mark.long
-def test_a_catalog_that_stays_locked_is_said_in_one_line(project: Meters) -> None:
+def test_a_catalog_that_stays_locked_is_reported_in_one_line(project: Meters) -> None:
     project.settings["PYICEBERG_CATALOG__DEV__URI"] = f"sqlite:///{project.database()}?timeout=1"
     project.dbt("build")
     before = project.published()

@@ -64,7 +64,7 @@ def test_the_guarantee_is_what_is_known_of_the_server(rest: Place, server: RestS
     assert rest.numbers() == {"raw_a": 4, "raw_b": 2, "raw_c": 1, "raw_d": 4}
 
 
-def test_what_is_said_of_a_server_is_understood(rest: Place, server: RestServer) -> None:
+def test_facts_about_a_server_are_read(rest: Place, server: RestServer) -> None:
     rest.environment.catalog_properties["slipway.multi-table-commit"] = "yes"
     server.asked.clear()
     with pytest.raises(ConfigError, match=r"multi-table-commit of staging is yes\. Set it to atomic, or"):

@@ -127,7 +127,7 @@ def test_a_project_of_other_origin_keeps_every_line(bakery: Path) -> None:
     assert (adoption.target, adoption.is_default) == ("lake", False)
 
 
-def test_what_would_change_a_line_is_said(bakery: Path) -> None:
+def test_what_would_change_a_line_is_reported(bakery: Path) -> None:
     text = (bakery / "dbt_project.yml").read_text()
     text = text.replace(
         "    marts:\n      +materialized: table # what", "    marts: {+materialized: table} # what"

@@ -94,7 +94,7 @@ def test_service_levels_that_nothing_judges_are_named_in_one_line() -> None:
     )
 
 
-def test_a_late_feed_is_said_in_words() -> None:
+def test_a_late_feed_is_described_in_words() -> None:
     assert found(contract("f", FEED, frequency=12, latency=1)) == [
         "Feed f brought its last file 24 hours ago, and its contract promises frequency within 13 hours"
     ]

@@ -132,7 +132,7 @@ def test_rows_that_come_may_change_every_column() -> None:
     assert found.because_of == ("curated.lines",)
 
 
-def test_without_lineage_tables_decide_and_that_is_said() -> None:
+def test_without_lineage_tables_decide_and_that_is_reported() -> None:
     tables = [
         valued("serving.daily", "id", "paid", differ=("paid",)),
         valued("curated.lines", "town", differ=("town",)),
@@ -245,7 +245,7 @@ def test_a_declaration_does_not_cover_more(
     assert [difference.explained_by for difference in found["serving.monthly"].differences] == [None]
 
 
-def test_code_of_which_nothing_is_known_is_not_said_to_differ() -> None:
+def test_unknown_code_is_not_reported_as_different() -> None:
     assert other_code({"a": "1", "b": "1", "c": None}, {"a": "2", "b": "1", "c": "2", "d": "1"}) == {"a"}
 
 

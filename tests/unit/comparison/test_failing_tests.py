@@ -95,7 +95,7 @@ def test_a_test_that_fails_on_head_only_fails_the_comparison(
     )
 
 
-def test_what_a_test_found_is_said_of_head_and_that_base_lacks_it() -> None:
+def test_the_result_of_a_test_is_reported_for_head_and_that_base_lacks_it() -> None:
     made = report(ran(old="fail", both="fail"), ran(both="fail", newer="fail"))
     lines = to_text(made).splitlines()
     at = lines.index("tests: base 2 executed, 2 failed; head 2 executed, 2 failed")

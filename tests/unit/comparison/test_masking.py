@@ -154,6 +154,6 @@ def test_no_value_can_be_worked_out_from_a_sum_or_a_change(rows: int, word: str,
         assert ("change 300 (150 %)" in text) is (word == "public")
 
 
-def test_a_range_that_is_masked_is_said_to_be() -> None:
+def test_a_masked_range_says_so() -> None:
     only = FOUND.model_copy(update={"columns": (), "added_examples": (), "removed_examples": ()})
     assert masked(only, hiding("mail")).hidden == ("mail",)

@@ -91,7 +91,7 @@ def test_without_a_key_multiplicity_counts(con: duckdb.DuckDBPyConnection) -> No
     assert found.verdict is Verdict.DIFFERENT
 
 
-def test_tolerances_without_a_key_are_said_to_be_unused(con: duckdb.DuckDBPyConnection) -> None:
+def test_tolerances_without_a_key_are_reported_as_unused(con: duckdb.DuckDBPyConnection) -> None:
     tolerances = {"x": Tolerance(absolute=1)}
     found = compare_relations(con, "t", values("x", "1"), values("x", "2"), [], tolerances=tolerances)
     assert found.verdict is Verdict.DIFFERENT
@@ -196,7 +196,7 @@ def test_what_keeps_tables_from_being_compared_is_the_reason(
     assert "\n" not in found.coverage.notes[0]
 
 
-def test_nothing_to_look_at_is_said(con: duckdb.DuckDBPyConnection) -> None:
+def test_nothing_to_look_at_is_reported(con: duckdb.DuckDBPyConnection) -> None:
     empty = "(select 1 as id, 2 as x limit 0)"
     assert compare_relations(con, "t", empty, empty, ["id"]).coverage.notes == ("both sides are empty",)
     ignored = compare_relations(con, "t", "(select 1 as x)", "(select 2 as x)", [], ignore_columns=["x"])

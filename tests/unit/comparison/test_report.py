@@ -335,7 +335,7 @@ EMPTY = IDENTICAL.model_copy(
 )
 
 
-def test_nothing_compared_is_said_first() -> None:
+def test_nothing_compared_is_reported_first() -> None:
     nothing = report(EMPTY, EMPTY.model_copy(update={"name": "serving.also"}))
     assert not nothing.passed
     reason = "failed, nothing was compared: 2 tables without a row on either side"

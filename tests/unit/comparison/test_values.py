@@ -259,7 +259,7 @@ def test_decimals_of_another_scale_are_compared_exactly(
     )
 
 
-def test_a_time_zone_on_one_side_is_said(con: duckdb.DuckDBPyConnection) -> None:
+def test_a_time_zone_on_one_side_is_reported(con: duckdb.DuckDBPyConnection) -> None:
     base, head = (
         typed("timestamp", "'2024-05-01 10:00'", "null")[0],
         typed("timestamptz", "null", "'2024-05-01 10:00+00'")[1],

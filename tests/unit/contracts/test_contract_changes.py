@@ -127,7 +127,7 @@ _OTHER = st.one_of(
 
 
 @given(st.sampled_from(PLACES), _OTHER)
-def test_every_mutation_is_said(path: tuple[str | int, ...], value: object) -> None:
+def test_every_mutation_is_reported(path: tuple[str | int, ...], value: object) -> None:
     """Replace or remove anything: it is said once where it is, in both directions; a renamed item is one gone and one new."""
     after = mutated(path, value)
     if repr(after) == repr(DOCUMENT):

@@ -473,7 +473,7 @@ def test_two_contracts_of_one_id_are_refused(tmp_path: Path) -> None:
         read_contracts(tmp_path)
 
 
-def test_the_digest_tells_contracts_apart() -> None:
+def test_contracts_that_differ_have_different_digests() -> None:
     assert contract().digest == contract("# a remark\n" + WHOLE).digest
     assert contract().digest != contract(changed("minimum: 1", "minimum: 2")).digest
 

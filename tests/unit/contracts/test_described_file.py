@@ -65,6 +65,6 @@ def test_what_is_right_is_read() -> None:
         ("from: secret", r"from \(whole.yml, line 1\): is a secret. Write another"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(text: str, message: str) -> None:
+def test_what_is_wrong_is_reported_with_its_place(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read(text)

@@ -121,7 +121,7 @@ def changed_column(number: int, **changes: Any) -> PromisedModel:  # noqa: ANN40
         ),
     ],
 )
-def test_what_differs_is_said_in_words(model: PromisedModel, message: str) -> None:
+def test_what_differs_is_described_in_words(model: PromisedModel, message: str) -> None:
     lines = found(MODEL, model)
     assert any(message in line for line in lines), lines
 
@@ -159,7 +159,7 @@ def test_rules_that_no_test_looks_at_are_an_error() -> None:
     assert found(replace(MODEL, rules_tested=("error", "warning")), document=document) == []
 
 
-def test_a_name_of_two_tables_has_to_be_said_in_full() -> None:
+def test_a_name_of_two_tables_has_to_be_qualified() -> None:
     document = document_of(MODEL)
     document["schema"][0]["physicalName"] = "depot_weights"
     lines = found(MODEL, MODEL, replace(MODEL, layer="curated"), document=document)

@@ -62,7 +62,7 @@ def test_readers_of_a_deprecated_model_learn_what_to_refer_to() -> None:
     )
 
 
-def test_dates_that_lie_ahead_are_not_said_and_known() -> None:
+def test_dates_in_the_future_are_known_and_not_reported() -> None:
     first, second = datetime(2024, 7, 1, tzinfo=UTC), datetime(2024, 8, 1)  # noqa: DTZ001 - dbt's may have no zone
     found = project(
         model("a", deprecation_date=second),

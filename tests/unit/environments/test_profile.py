@@ -173,7 +173,7 @@ def test_a_home_that_is_a_file_is_refused(
         written(project, dev={}).environment()
 
 
-def test_what_is_missing_or_broken_is_said_in_one_line(project: Path) -> None:
+def test_what_is_missing_or_broken_is_reported_in_one_line(project: Path) -> None:
     with pytest.raises(ConfigError, match=r"profiles\.yml is missing"):
         Profile(project)
     (project / "profiles.yml").write_text("slipway: [", encoding="utf-8")

@@ -169,7 +169,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_what_cannot_be_read_is_said(case: str, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_reported(case: str, tmp_path: Path) -> None:
     content, why = UNREADABLE[case]
     with pytest.raises(ContractError, match=why):
         inferred(tmp_path, content)

@@ -54,7 +54,7 @@ def test_a_contract_becomes_a_feed() -> None:
     assert feed == Feed("orders", ["id", "amt"], "*.txt", FileFormat(), [])
 
 
-def test_what_is_not_said_has_a_default() -> None:
+def test_what_is_left_out_has_a_default() -> None:
     feed = feed_of(contract(path="sent/"))
     assert feed is not None
     assert (feed.name, feed.pattern) == ("sent", "*.csv")

@@ -135,7 +135,7 @@ def test_lines_above_and_below(area: Area, end: str) -> None:
     st.sampled_from(["\n", "\r\n", "\r"]),
     st.integers(1, 9),
 )
-def test_as_many_lines_are_left_out_as_are_said(
+def test_as_many_lines_are_left_out_as_configured(
     skip: int, footer: int, rows: int, end: str, size: int
 ) -> None:
     from slipway.landing.content import without_footer, without_title

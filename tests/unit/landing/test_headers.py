@@ -93,7 +93,7 @@ def test_another_header_is_reported_in_one_line(line: str, problem: str) -> None
         ),
     ],
 )  # fmt: skip
-def test_what_has_to_change_is_said(line: str, below: str, style: FileFormat, advice: str) -> None:
+def test_what_has_to_change_is_reported(line: str, below: str, style: FileFormat, advice: str) -> None:
     assert advice in message(line, below, style).problem
 
 

@@ -58,7 +58,7 @@ def without_excess(record: list[str]) -> list[str]:
     return record
 
 
-def test_folders_are_no_values(tmp_path: Path) -> None:
+def test_names_of_folders_do_not_become_values_of_columns(tmp_path: Path) -> None:
     """Readers of Hive's layout take ``name=value`` in a path for a column."""
     area = Area(tmp_path / "id=9" / "text=root")
     try:
@@ -258,7 +258,7 @@ def test_rejected_files_are_looked_at_again_when_the_contract_changed(area: Area
     assert [row[:3] for row in area.rows()] == [("1", "a", "2.5")]
 
 
-def test_a_ledger_of_an_older_version_is_gone_on_with(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_of_an_older_version_is_continued(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
     older = module._SCHEMA.remove(module._SCHEMA.get_field_index("contract"))
     area.feed = Feed("orders", ["id", "note", "amount"])
     area.put("a.csv", lines("1,a,2.5"))
@@ -370,7 +370,7 @@ def test_a_file_with_another_name_is_set_aside(area: Area) -> None:
     ],
     ids=lambda name: quote(name, safe=""),
 )
-def test_strange_names_are_names(area: Area, name: str) -> None:
+def test_files_with_unusual_names_land(area: Area, name: str) -> None:
     area.put(name, lines("1,a,2", "2,b,3"))
     area.put("x1.csv", lines("3,c,4"))
     found = area.land()
@@ -401,7 +401,7 @@ def test_files_of_one_name_in_two_folders_are_two_files(area: Area) -> None:
 @pytest.mark.parametrize(
     "way", [pytest.param("landing/../landing", id="dots"), pytest.param("link", id="symbolic-link")]
 )
-def test_the_way_to_the_landing_area_does_not_matter(tmp_path: Path, way: str) -> None:
+def test_the_spelling_of_the_path_to_the_landing_area_does_not_matter(tmp_path: Path, way: str) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "landing")
     area = Area(tmp_path, landing=f"{tmp_path}/{way}")
     area.put("a.csv", lines("1,a,2"))

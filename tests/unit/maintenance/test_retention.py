@@ -8,7 +8,7 @@ from slipway.errors import ConfigError
 from slipway.maintenance.retention import Retention, parse_retention
 
 
-def test_what_is_not_said_is_the_default() -> None:
+def test_what_is_left_out_is_the_default() -> None:
     default = Retention(days=7, releases=3)
     assert parse_retention("x", {"owner": "Ada"}, default) == default
     assert parse_retention("x", {"keep_days": 0}, default) == Retention(0, 3)

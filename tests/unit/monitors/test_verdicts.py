@@ -47,7 +47,7 @@ def test_bounds_need_no_history() -> None:
     assert texts(verdict) == ["2024-01-01 has 5 rows, and at most 4 are expected"]
 
 
-def test_too_little_history_is_said() -> None:
+def test_too_little_history_is_reported() -> None:
     rows = dict.fromkeys(days(4), 10)
     verdict = judge_volume(rows, [days(4)[-1]], history=SHORT)
     assert verdict == Verdict((), "3 of 14 days of history before 2024-01-04")

@@ -194,6 +194,6 @@ def test_one_of_several_sources_is_named(several: Policy, tmp_path: Path) -> Non
         pytest.param("a: [", "promotion.yml, line 2 cannot be read: it is not YAML", id="no-yaml"),
     ],
 )
-def test_what_is_wrong_is_said(text: str, message: str) -> None:
+def test_what_is_wrong_is_reported(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_policy(text)

@@ -102,7 +102,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-def test_killed_at_every_step_and_gone_on_with(
+def test_killed_at_every_step_and_continued(
     records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real_create, real_unlink, real_rmdir = LocalStore.create, Path.unlink, Path.rmdir

@@ -17,7 +17,7 @@ def test_the_committed_files_are_what_the_generator_writes(tmp_path: Path) -> No
     assert written == {path.name: path.read_bytes() for path in SAMPLE.glob("*.csv")}
 
 
-def test_usage_is_said_without_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_is_reported_without_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert capsys.readouterr().err == "usage: python -m retail.sample DIR\n"
 

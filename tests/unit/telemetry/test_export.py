@@ -133,7 +133,7 @@ def test_a_file_for_prometheus_is_replaced_as_a_whole(
     assert {name for name, value in outcomes.items() if value} == {"published"}
 
 
-def test_a_folder_that_is_not_there_is_said(
+def test_a_folder_that_is_not_there_is_reported(
     records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_PROMETHEUS_TEXTFILE_DIR", str(tmp_path / "none"))
@@ -147,7 +147,7 @@ def test_a_run_without_records_has_no_telemetry(collector: Collector, tmp_path: 
     assert collector.got == {}
 
 
-def test_damaged_results_are_said_and_metrics_arrive(collector: Collector, records: Records) -> None:
+def test_damaged_results_are_reported_and_metrics_arrive(collector: Collector, records: Records) -> None:
     path = next(Path(records.location("r1").removeprefix("file://")).rglob("run_results.json.gz"))
     path.write_bytes(path.read_bytes()[:20])
     (line,) = after_run(records, "r1")

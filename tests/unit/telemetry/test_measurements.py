@@ -152,5 +152,5 @@ def test_gauges_of_feeds_add_up() -> None:
     assert (found["slipway.feed.outstanding", "orders"], found["slipway.feed.outstanding", ""]) == (1, 1)
 
 
-def test_that_nothing_is_outstanding_is_said() -> None:
+def test_that_nothing_is_outstanding_is_reported() -> None:
     assert _values(_run())["slipway.feed.outstanding", ""] == 0

@@ -459,7 +459,7 @@ def test_one_partitioning_twice_is_refused(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("shape", ["{b}", "{{x: {b}}}", "[{b}]", "map {{'k': {b}}}"])
-def test_equal_bytes_are_found(lake: Lake, shape: str) -> None:
+def test_a_condition_on_bytes_finds_all_equal_ones(lake: Lake, shape: str) -> None:
     """A bloom filter of DuckDB's would hide them, so none is written, at any depth."""
     value = shape.format(b="'\\x80\\xFF'::blob")
     lake.write(f"select {value} as c from range(500)")
@@ -493,7 +493,7 @@ def test_null_and_text_like_a_folder_of_nulls_are_two_partitions(lake: Lake) -> 
         assert len(lake.by_datafusion(condition)) == rows, condition
 
 
-def test_nothing_is_said_of_the_values_inside_lists_and_maps(lake: Lake) -> None:
+def test_no_statistics_are_written_for_values_inside_lists_and_maps(lake: Lake) -> None:
     """What is said of the elements reads like what is said of the rows."""
     lake.write("select [1, 2, null] as l, map {'k': 1.5} as m, [{x: 1}] as s, {n: [1]} as n from range(3)")
     (task,) = lake.table.scan().plan_files()

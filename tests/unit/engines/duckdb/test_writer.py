@@ -150,7 +150,7 @@ def test_merge_rewrites_only_files_that_hold_a_key(lake: Lake) -> None:
     assert [row for row in lake.by_duckdb() if row[1] == "b"] == [(1, "b", 7)]
 
 
-def test_every_row_changed(lake: Lake) -> None:
+def test_a_merge_that_changes_every_row(lake: Lake) -> None:
     rows: list[Record] = [(n, "ab"[n % 2], n) for n in range(50)]
     lake.write(values(rows), partitioned_by=["part"])
     before = lake.files()
@@ -358,7 +358,7 @@ def test_table_properties_are_set_and_changed(lake: Lake) -> None:
     assert lake.table.properties["owner"] == "bo"
 
 
-def test_a_staged_write_leaves_what_it_is_based_on(lake: Lake) -> None:
+def test_a_staged_write_does_not_change_its_base(lake: Lake) -> None:
     lake.write(values([(1, "a", 1)]))
     base = lake.table
     lake.write(values([(1, "a", 2), (2, "b", 2)]), "merge", unique_key=["k"])
