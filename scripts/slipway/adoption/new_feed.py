@@ -347,7 +347,7 @@ def _typed_column(column: InferredColumn, data_type: str, feed: InferredFeed) ->
     if column.required:
         given["constraints"] = [{"type": "not_null"}]
     if list(feed.key) == [column.name]:
-        # the key is a guess, so that rows which repeat it are said and not refused
+        # the key is a guess, so that rows which repeat it are reported and not refused
         given["data_tests"] = [{"unique": {"config": {"severity": "warn"}}}]
     return given
 

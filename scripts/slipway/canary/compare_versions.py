@@ -395,7 +395,7 @@ def _snapshot(manifest: RunManifest, table: str) -> str:
 
 
 def _not_rebuilt(base: RunManifest, head: RunManifest) -> list[str]:
-    """Inputs are taken as they are published, also those whose own code the change touches: that is said."""
+    """Inputs are taken as they are published, also those whose own code the change touches: the report says so."""
     return _untouched(_pinned(base), _pinned(head))
 
 

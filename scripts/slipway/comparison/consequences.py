@@ -83,7 +83,7 @@ def _explained(table: TableComparison, reasons: Mapping[str, str]) -> TableCompa
 
 
 def other_code(base: Definitions, head: Definitions) -> set[str]:
-    """Tables whose code differs, by the keys of their definitions; where one is not known, nothing is said."""
+    """Tables whose code differs, by the keys of their definitions; where one is not known, nothing is reported."""
     return {name for name, key in head.items() if key and base.get(name) and base[name] != key}
 
 

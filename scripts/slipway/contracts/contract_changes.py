@@ -200,7 +200,7 @@ def _new(origin: str, head: Document) -> ContractDiff:
 
 
 class _Walk:
-    """Finds what differs, from the top down; whatever differs is said at one place."""
+    """Finds what differs, from the top down; each difference is reported at one place."""
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms

@@ -31,7 +31,7 @@ from slipway.landing.feeds import Feed
 from slipway.landing.formats import FileKind
 from slipway.processes import remove_left_over, temporary
 
-_FEW = 20  # rows from which on it is said that a value is always there
+_FEW = 20  # rows from which on it is reported that a value is always there
 _NUMBERS_THAT_ARE_TEXT = ("a card number", "an IBAN", "a phone number")
 
 

@@ -1,4 +1,4 @@
-"""Landing: files that arrived are checked against their feed's contract and entered in a ledger; what is outstanding is said.
+"""Landing: files that arrived are checked against their feed's contract and entered in a ledger; what is outstanding is reported.
 
 The ledger, ``ops.landed_files``, records arrivals and verdicts outside releases. A file is *ingested*
 when its sha256 is in the published raw table, so after a rollback it is simply not ingested any more.

@@ -206,8 +206,8 @@ def judge_drift(
         values: by day; days without values are passed over.
         judged: the days that are judged.
         column: its name, for the text.
-        most: the population stability index up to which nothing is said.
-        new_share: values that are among the most frequent ones of no earlier day are said from this share of rows on.
+        most: the population stability index up to which nothing is reported.
+        new_share: values that are among the most frequent ones of no earlier day are reported from this share of rows on.
         history: what a day is compared with.
     """
     known = {day: one for day, one in values.items() if one.rows}

@@ -90,7 +90,7 @@ class PlanFiles:
     # ------------------------------------------------------------------------------------------ written
 
     def sign_plan(self, plan: PromotionPlan, signing: Signing) -> None:
-        """Say who made a plan; nothing is said without a key."""
+        """Sign who made a plan; without a key nothing is signed."""
         if signing.signer is not None:
             content = sign([_statement(MADE, plan, self.sha256())], signing.signer)
             self.records.store.create(f"{self.folder}/{_MADE}", content)

@@ -1,4 +1,4 @@
-"""Landing without a run: files are looked at and entered in the ledger, or it is said how they stand."""
+"""Landing without a run: files are looked at and entered in the ledger, or their state is reported."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Keys: the one that this process signs with, and those whose signatures count.
 
-Whose signatures count is said by a committed file, ``keys.yml`` next to dbt_project.yml. For work on one's own machine a key is generated on first use and kept in the
+A committed file, ``keys.yml`` next to dbt_project.yml, says whose signatures count. For work on one's own machine a key is generated on first use and kept in the
 user's state folder (XDG Base Directory Specification); it counts for this user, and only in exploratory targets.
 """
 
