@@ -112,7 +112,7 @@ def remove_left_over(purpose: str, home: Path | None = None) -> None:
 def temporary(
     purpose: str, home: Path | None = None, *, keep: bool = False, guarded: bool = False
 ) -> Iterator[Path]:
-    """A temporary folder that tells whose it is; one that is to be kept does not.
+    """A temporary folder whose name says whose it is; one that is to be kept does not.
 
     Args:
         purpose: as for ``OwnFolder``.

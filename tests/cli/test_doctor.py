@@ -248,7 +248,7 @@ def test_a_damaged_release_record_is_written_again_next_to_it(
     where, what = finding(world)
     assert where == f"file://{record}"
     assert what.startswith("cannot be read: ")
-    assert repaired(world) == ["WriteBeside"]
+    assert repaired(world) == ["WriteReplacement"]
     assert record.read_bytes() == damage
     after = json.loads(record.with_name(f"{record.name}.repaired").read_bytes())
     now, then = (datetime.fromisoformat(one["published_at"]) for one in (after, before))

@@ -197,7 +197,7 @@ def _split_by_recovery(entry: Entry, now: datetime) -> tuple[Entry, Entry]:
 
 
 def _growth(state: State, observation: Observation) -> tuple[list[Cause], set[str]]:
-    """Quarantine tables with more rows than before, and the keys of those that tell: rows were landed since, or quarantined."""
+    """Quarantine tables with more rows than before, and the keys of those about which something is known: rows were landed since, or quarantined."""
     causes, keys = [], set()
     for table, (landed, rows) in observation.quarantined.items():
         before = state.quarantined.get(table)

@@ -21,7 +21,7 @@ _NOT_REACHED = (Status.SKIPPED, Status.NOT_RUN, Status.OPEN)
 
 
 def of_run(manifest: RunManifest, tables: Mapping[str, str] | None = None) -> Observation | None:
-    """What a run found, and what it looked at; None for one that tells nothing: it was interrupted, or built in a scratch environment.
+    """What a run found, and what it looked at; None for one that shows nothing: it was interrupted, or built in a scratch environment.
 
     Args:
         manifest: of the run.

@@ -101,7 +101,7 @@ def _is_held(records: Records) -> bool:
 
 
 def contracts_of(project: Path) -> list[Contract]:
-    """The contracts of a project, without those that something is wrong with: runs and lint tell of these."""
+    """The contracts of a project, without those that something is wrong with: runs and lint report these."""
     return [one.contract for one in look_at_all(project) if one.contract]
 
 

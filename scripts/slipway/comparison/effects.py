@@ -126,7 +126,7 @@ def _edges(pair: Pair, columns: Sequence[Column]) -> list[list[float] | None]:
 def _bins(
     pair: Pair, relation: str, columns: Sequence[Column], edges: Sequence[list[float] | None]
 ) -> Iterator[dict[Any, int] | None]:
-    """Rows by bin for each column; None where there are too many values to tell. Each side is read once, or twice where there are columns that are divided by their values."""
+    """Rows by bin for each column; None where there are too many values to count. Each side is read once, or twice where there are columns that are divided by their values."""
     by_value = [one for one, upper in zip(columns, edges, strict=True) if upper is None]
     distinct = [f"approx_count_distinct({quote(one.name)}) <= {_MAX_VALUES}" for one in by_value]
     answers = iter(pair.fetch_row(distinct, relation) if distinct else ())

@@ -56,7 +56,7 @@ def cost_line(base: Side, head: Side) -> str:
 
 
 def _number(value: float, digits: int = 6) -> str:
-    """A number with as many digits as tell something, whole above a million."""
+    """A number with as many digits as mean something; above a million without a fraction."""
     return f"{value:,.0f}" if 10**digits <= abs(value) < _EXPONENT_FROM else f"{value:,.{digits}g}"
 
 

@@ -24,7 +24,7 @@ SECRECY = {"public": 0, "internal": 1, "confidential": 2, "restricted": 3}
 """The usual classifications, each stricter than those before."""
 
 FEW_ROWS = 10
-"""A sum over fewer rows tells what single rows have."""
+"""A sum over fewer rows reveals what single rows have."""
 _PUBLIC = frozenset(("public",))
 _IN_SUMS = frozenset(("public", "internal"))
 

@@ -264,7 +264,7 @@ def _lost(
             rows = found.fetchall()
         except (
             duckdb.Error
-        ):  # it reads something else, too, or has functions of the project: names have to tell
+        ):  # it reads something else, too, or has functions of the project: names have to decide
             return list(wanted)
     kept = " ".join(str(value) for row in rows for name, value in zip(names, row, strict=True) if name in has)
     return [name for name in wanted if marks[name] not in kept]

@@ -164,7 +164,7 @@ _JOINS = (
 
 
 def marked(sql: str, predicates: Mapping[str, str]) -> str:
-    """A query in which conditions are replaced by such as the plan tells apart.
+    """A query in which conditions are replaced by ones that can be distinguished in the plan.
 
     Args:
         sql: the query.

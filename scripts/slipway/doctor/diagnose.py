@@ -25,7 +25,7 @@ from slipway.doctor.examination import (
     Sign,
     Step,
     Tag,
-    WriteBeside,
+    WriteReplacement,
     steps_of,
 )
 from slipway.doctor.record_checks import LOG, kept_log
@@ -149,7 +149,7 @@ def _carry_out(at: Examination, step: Step) -> list[str]:
             _register(Tables(at.environment), step)
         case Tag():
             _tag(Tables(at.environment), step)
-        case WriteBeside():
+        case WriteReplacement():
             with suppress(FileExistsError):
                 at.records.store.create(step.key, step.content.encode())
         case KeepLog():

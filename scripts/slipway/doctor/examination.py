@@ -158,7 +158,7 @@ class Tag(Step):
 
 
 @dataclass(frozen=True)
-class WriteBeside(Step):
+class WriteReplacement(Step):
     """Write a record that was made anew next to the damaged one; ``content`` is its text."""
 
     does = "write {step.key}, made from the other records"

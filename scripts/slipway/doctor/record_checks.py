@@ -24,7 +24,7 @@ from slipway.doctor.examination import (
     Remove,
     Sign,
     Step,
-    WriteBeside,
+    WriteReplacement,
 )
 from slipway.errors import (
     DamagedError,
@@ -188,7 +188,7 @@ def scratch(at: Examination) -> Iterator[Finding]:
             )
 
 
-def finding(error: DamagedError, made_anew: Callable[[], WriteBeside | None] = lambda: None) -> Finding:
+def finding(error: DamagedError, made_anew: Callable[[], WriteReplacement | None] = lambda: None) -> Finding:
     """How a record that cannot be read is reported, whoever reads it.
 
     Args:
@@ -231,7 +231,7 @@ def _damage(read: Callable[[], object]) -> Iterator[Finding]:
         yield finding(error)
 
 
-def _made_anew(at: Examination, number: int) -> WriteBeside | None:
+def _made_anew(at: Examination, number: int) -> WriteReplacement | None:
     """The release record that follows from the record before it and the write-ahead record.
 
     None where something else is missing.
@@ -248,7 +248,7 @@ def _made_anew(at: Examination, number: int) -> WriteBeside | None:
         return None
     text = made.model_dump_json(indent=1)
     parse_record(Release, text.encode(), key, number=number, target=at.environment.name)
-    return WriteBeside(key + REPAIRED, text)
+    return WriteReplacement(key + REPAIRED, text)
 
 
 def _before(at: Examination, intent: Intent) -> Release | None:
@@ -269,7 +269,7 @@ def _before(at: Examination, intent: Intent) -> Release | None:
     return max(lower, key=lambda release: release.number, default=None)
 
 
-def _intent(at: Examination, key: str) -> WriteBeside | None:
+def _intent(at: Examination, key: str) -> WriteReplacement | None:
     """The write-ahead record that follows from the candidate with its number; what was published is then found out.
 
     None for a rollback, whose candidate does not say what it returns to, and where a record is missing.
@@ -292,7 +292,7 @@ def _intent(at: Examination, key: str) -> WriteBeside | None:
             }
             code = manifest.code if manifest else Code(commit=None, dirty=True)
             made = Intent(number=number, run_id=run_id, code=code, tables=moves)
-            return WriteBeside(key + REPAIRED, made.model_dump_json(indent=1))
+            return WriteReplacement(key + REPAIRED, made.model_dump_json(indent=1))
     return None
 
 
@@ -331,7 +331,7 @@ def seals(at: Examination) -> Iterator[Finding]:
             if made := made_anew(at.records, run_id):
                 key = f"{at.records.folder(run_id)}/{SEAL}"
                 what = "it is missing: it was removed, or the run was killed before it wrote it"
-                yield Finding(f"{where}/{SEAL}", what, RESTORE, [WriteBeside(key, made)])
+                yield Finding(f"{where}/{SEAL}", what, RESTORE, [WriteReplacement(key, made)])
 
 
 def releases(at: Examination) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from slipway.errors import UsageError
 
 SAMPLE = "sample"
 """The dimension's name."""
-# six places: a smaller share would be less than one of the 2^32 parts that the macro tells apart
+# six places: a smaller share would be less than one of the 2^32 parts that the macro distinguishes
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%?")
 _WHOLE = 100
 

@@ -1,4 +1,4 @@
-"""Access to the files of Iceberg metadata, whose names tell their content: what a byte of was changed is not read.
+"""Access to the files of Iceberg metadata, whose names identify their content: what a byte of was changed is not read.
 
 Neither JSON nor Avro has a checksum. A changed byte in a manifest can leave out rows or move the bounds by which files are left out,
 and every reader answers all the same. So metadata files, manifest lists and manifests have in their names, where Iceberg has a
@@ -50,12 +50,12 @@ def name_of(content: bytes) -> str:
 
 
 def is_named(location: str) -> bool:
-    """Whether a file's name tells its content."""
+    """Whether a file's name identifies its content."""
     return bool(_NAMED.search(location.rpartition("/")[2]))
 
 
 def check(location: str, content: bytes) -> None:
-    """Compare what was read of a file with its name, if that tells the content.
+    """Compare what was read of a file with its name, if that identifies the content.
 
     Raises:
         DamagedTableError: it is not what was written.
@@ -70,7 +70,7 @@ def check(location: str, content: bytes) -> None:
 
 
 class NamingFiles(FileIO):
-    """Access to files that gives those which are written names that tell their content.
+    """Access to files that gives those which are written names that identify their content.
 
     Args:
         files: the access to them.

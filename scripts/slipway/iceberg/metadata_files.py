@@ -289,7 +289,7 @@ def rows_of(table: Table) -> pa.Table:
         raise
     summary = summary_of(table.current_snapshot())
     if summary.get("total-records", str(len(rows))) != str(len(rows)):
-        files_of(table)  # tells which file it is, if it is one of the metadata
+        files_of(table)  # its error says which file it is, if it is one of the metadata
         what = f"metadata of {TableName.of(table.name())}"
         why = f"it says total-records {summary['total-records']}, and {plural(len(rows), 'row', 'were', 'was')} read"
         raise damaged(what, table.metadata_location, why)
@@ -377,7 +377,7 @@ def read_metadata(io: FileIO, location: str) -> TableMetadata:
 
 
 def write_metadata(io: FileIO, location: str, metadata: TableMetadata) -> str:
-    """Write a metadata file under a name that tells its content, in the place of ``{}`` in a location, and return where it is."""
+    """Write a metadata file under a name that identifies its content, in the place of ``{}`` in a location, and return where it is."""
     if not metadata.snapshots:
         return write_named(io, location, "{}", metadata.model_dump_json().encode())
     rest = metadata.model_copy(update={"snapshots": []}).model_dump_json(exclude={"snapshots"})

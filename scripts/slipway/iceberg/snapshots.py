@@ -223,7 +223,7 @@ _RELEASE_TAG = re.compile(r"release-\d+")
 
 
 class _Named(_SnapshotProducer[Any]):
-    """Manifests and manifest lists get names that tell their content."""
+    """Manifests and manifest lists get names that identify their content."""
 
     _operation_kind = Operation.OVERWRITE
 

@@ -235,7 +235,7 @@ def combined(samples: Sequence[Sample]) -> FeedForm:
 
 
 def _compared(form: CsvForm, forms: Sequence[CsvForm]) -> CsvForm:
-    """A form whose header is certain as far as other files tell: a header is the same in all of them, records are not."""
+    """A form whose header is certain as far as other files show: a header is the same in all of them, records are not."""
     others = [one.names for one in forms if one is not form]
     if form.is_sure or not form.names or not others:
         return form

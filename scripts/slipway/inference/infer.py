@@ -1,4 +1,4 @@
-"""From samples to a feed: how files are read, what columns hold, which ones tell rows apart; and proof that every row of the samples fits.
+"""From samples to a feed: how files are read, what columns hold, which ones identify rows; and proof that every row of the samples fits.
 
 The result is tried before it is given back: landing reads every sample with it, and every row is typed by the SQL that models use. A column whose
 values do not all have the type that was chosen stays text.

@@ -1,4 +1,4 @@
-"""The smallest set of columns that tells all rows of the samples apart."""
+"""The smallest set of columns that identifies every row of the samples."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _MOST_COLUMNS = 3
 _CANDIDATES = 12
 _TRIED = 150
 _SAMPLE = 20_000  # rows that rule out most sets
-_LONGEST = 64  # characters of a value that tells rows apart; longer ones are texts for people
+_LONGEST = 64  # characters of a value that identifies rows; longer ones are texts for people
 _KEY_WORDS = ("id", "key", "uuid", "guid", "no", "nr", "number", "nummer", "code", "ref", "reference")
 
 
 def row_key(
     connection: duckdb.DuckDBPyConnection, columns: Sequence[InferredColumn], facts: Mapping[str, Facts]
 ) -> list[str]:
-    """Names of the columns of a key, of at most three; none where no set tells all rows apart.
+    """Names of the columns of a key, of at most three; none where no set identifies all rows.
 
     Measures, truth values, long texts and columns with missing values are no part of a key. Of sets of one size the one comes first whose
     names say that they are keys, then the one whose columns come first.

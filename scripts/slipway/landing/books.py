@@ -18,7 +18,7 @@ from slipway.engines.duckdb.scan import Views
 from slipway.sql_text import quote
 
 PLACE = ("_file_sha256", "_source_line")
-"""The columns that tell one landed row from every other."""
+"""The columns that identify a landed row."""
 
 
 @dataclass(frozen=True)

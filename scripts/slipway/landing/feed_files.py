@@ -273,7 +273,7 @@ class FeedFiles:
     def _columns(
         self, connection: duckdb.DuckDBPyConnection, feed: Feed, key: str, sha256: str
     ) -> Layout | str:
-        """The layout of a file whose names only DuckDB can tell; a text says why it has none."""
+        """The layout of a file whose names only DuckDB can read; a text says why it has none."""
         style = feed.format
         if style.kind is FileKind.PARQUET:
             if problem := self._not_given_back(connection, key):

@@ -176,7 +176,7 @@ def _records(sheet: Any, style: FileFormat) -> Iterator[list[str]]:
 
 
 def _text(cell: Any) -> str:
-    """A value as text: dates as ISO 8601 writes them, numbers with as many digits as tell them apart."""
+    """A value as text: dates as ISO 8601 writes them, numbers with as many digits as distinguish them."""
     value = cell.value
     if value is None:
         return ""

@@ -29,7 +29,7 @@ from slipway.sql_text import literal, quote
 
 PROFILES = TableName("ops", "column_profiles")
 QUANTILES = 100
-"""Evenly spaced: at 0.5 %, 1.5 % and so on. 100 points tell shares of a bin to 1 %."""
+"""Evenly spaced: at 0.5 %, 1.5 % and so on. 100 points give shares of a bin to 1 %."""
 MOST_VALUES = 50
 _LONGEST = 256  # characters of a value that are kept
 _EXACT_ROWS = 5_000_000  # exact quantiles hold all values of a column in memory
@@ -109,7 +109,7 @@ class ColumnProfile:
 
     @property
     def measured(self) -> tuple[object, ...]:
-        """What tells two profiles apart, whoever made them."""
+        """What identifies a profile, whoever made it."""
         quantiles, values, rows = (
             tuple(one or ()) for one in (self.quantiles, self.top_values, self.top_rows)
         )
@@ -321,7 +321,7 @@ def stored_profiles(stored: Table | None, table: TableName, first: date | None =
     except SlipwayError:
         raise
     except Exception:
-        rows_of(stored)  # tells which file it is
+        rows_of(stored)  # its error says which file it is
         raise
     return [ColumnProfile(**row) for row in rows.to_pylist()]
 

@@ -35,7 +35,7 @@ class DayOfRows:
 
 
 def days_of_partitions(table: Table, column: str) -> dict[date, DayOfRows] | None:
-    """Rows by day of a column; None where the metadata does not tell them.
+    """Rows by day of a column; None where the metadata does not have them.
 
     Rows without a day, and with one before the year 1 or after 9999, are left out. It tells them where every file is in a partition by the column, a date, or by its ``day()``, and no rows are deleted by delete files, as other programs write them.
 

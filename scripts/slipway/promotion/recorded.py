@@ -60,7 +60,7 @@ def read_plan(records: Records, text: str) -> PromotionPlan:
 
 
 def _latest(records: Records, ids: Sequence[str]) -> str:
-    """The plan that was made last: ids begin with a second, so of those that share it the records tell."""
+    """The plan that was made last: ids begin with a second, so the records decide between those that share it."""
     second = max(started_at(one) or datetime.min.replace(tzinfo=UTC) for one in ids)
     last = [one for one in ids if started_at(one) == second] or list(ids)
     if len(last) == 1:

@@ -57,7 +57,7 @@ def _classified(contract: Contract, wanted: dict[str, str]) -> dict[str, str]:
 
 
 def _tables(contract: Contract) -> Iterator[str]:
-    with suppress(SlipwayError):  # described wrongly: lint tells
+    with suppress(SlipwayError):  # described wrongly: lint reports it
         if feed := Feed.of(contract):
             yield f"raw.{feed.name}"
             return

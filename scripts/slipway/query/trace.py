@@ -48,7 +48,7 @@ class _Asked(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """The columns that tell them."""
+        """The columns that identify them."""
         ...
 
     @property

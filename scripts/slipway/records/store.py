@@ -149,7 +149,7 @@ class Records:
                 try:
                     removed = removed_runs(self.store)
                 except DamagedError:
-                    removed = {}  # slipway doctor tells of it; all folders but one that is half gone are right
+                    removed = {}  # slipway doctor reports it; all folders but one that is half gone are right
             if not removed or run_id not in removed:
                 yield run_id
 
@@ -270,7 +270,7 @@ class Records:
             self.store.create(f"releases/{number:06d}.withdrawn", "\n".join(kept).encode())
 
     def publications(self) -> list[str]:
-        """Keys of everything that tells of publications: another list means that one began or ended meanwhile."""
+        """Keys of all records of publications: another list means that one began or ended meanwhile."""
         return [key for key in self._keys("") if not key.endswith(".reserved")]
 
     def open_intents(self) -> list[Intent]:

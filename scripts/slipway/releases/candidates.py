@@ -34,7 +34,7 @@ _COMPARED = (
     "refs",
     "last_sequence_number",
 )
-"""Fields of Iceberg's table metadata; the others tell when a file was written, and which were before it."""
+"""Fields of Iceberg's table metadata; the others say when a file was written, and which were before it."""
 _UPDATES: TypeAdapter[tuple[TableUpdate, ...]] = TypeAdapter(tuple[TableUpdate, ...])
 
 

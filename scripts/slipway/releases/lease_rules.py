@@ -108,7 +108,7 @@ def refusal(mine: Lease, others: Sequence[Lease], what: str) -> ConflictError:
 
 
 def waits_for(mine: Lease, other: Lease) -> str:
-    """What a run tells of the one that it waits for."""
+    """What a run reports of the one that it waits for."""
     return f"waits for {other.described()}: {_some(mine.shared(other))} taken"
 
 

@@ -73,7 +73,7 @@ def release(tables: Tables, records: Records, staged: Sequence[StagedTable], int
 
 
 def check_store(tables: Tables, records: Records) -> str:
-    """What to tell of a store that does not keep records written once; empty for one that does.
+    """What to report of a store that does not keep records written once; empty for one that does.
 
     Raises:
         UnavailableError: the catalog needs a write-ahead record, which would not be safe there; or it cannot hold a

@@ -42,7 +42,7 @@ Piece = str | Tag
 
 @lru_cache(maxsize=4096)
 def pieces(code: str) -> tuple[Piece, ...]:
-    """Text and tags in order, exactly as far as they tell what is rendered: text is never empty, nor next to text.
+    """Text and tags in order, exactly as far as they decide what is rendered: text is never empty, nor next to text.
 
     Code that Jinja does not read is one text.
     """

@@ -310,7 +310,7 @@ def _asks_for(node: DbtNode, names: Collection[str]) -> bool:
 
 
 def _all(manifest: DbtManifest) -> Iterator[Any]:
-    """Everything of which ``graph`` tells the configuration."""
+    """Everything whose configuration is in ``graph``."""
     yield from (node for _, node in sorted({**manifest.nodes, **manifest.sources}.items()))
 
 

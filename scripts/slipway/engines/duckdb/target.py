@@ -345,7 +345,7 @@ class Layout:
 
 
 def row_width(schema: Schema) -> int:
-    """Bytes that a row takes in memory, as far as types tell."""
+    """Bytes that a row takes in memory, as far as its types say."""
     return max(1, sum(_width(field.field_type) for field in schema.fields))
 
 
