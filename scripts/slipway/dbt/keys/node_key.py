@@ -351,10 +351,10 @@ def _hash(value: Any) -> str:
 _SOURCES = Path(__file__).parents[2]
 _PACKAGES = ("duckdb", "dbt-core", "dbt-adapters", "dbt-duckdb", "pyarrow", "pyiceberg")
 _CODE = (".py", ".sql", ".yml")
-_ROOMS = ("dbt", "engines/duckdb", "iceberg", "landing", "runs")
-"""Rooms whose code makes rows or files of them; the others say where tables are, and what is known of runs."""
+_ROOMS = ("dbt", "engines/duckdb", "iceberg", "landing", "runs", "sql_text.py")
+"""Rooms and modules whose code makes rows or files of them; the others say where tables are, and what is known of runs."""
 _ROOMS_OF_SPARK = ("engines/spark", "run_catalog")
-"""Those that Spark's models need besides."""
+"""Those that models of Spark also need."""
 
 
 @cache
@@ -379,4 +379,6 @@ def _hash_of(rooms: Sequence[str]) -> str:
 def code_files(rooms: Sequence[str] = _ROOMS) -> Iterator[Path]:
     """Files of Slipway whose code takes part in writing a table: Python, and the dbt package of its macros."""
     for room in rooms:
-        yield from sorted(path for path in (_SOURCES / room).rglob("*.*") if path.suffix in _CODE)
+        place = _SOURCES / room
+        found = [place] if place.is_file() else place.rglob("*.*")
+        yield from sorted(path for path in found if path.suffix in _CODE)
