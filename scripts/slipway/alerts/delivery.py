@@ -33,7 +33,7 @@ def deliver(message: Message, route: Route, target: str, pauses: Sequence[float]
     PagerDuty gets one for each cause, with a key by which it closes the incident when the cause is over.
 
     Args:
-        message: what to tell.
+        message: what to send.
         route: whom.
         target: the environment.
         pauses: seconds before each attempt.

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from slipway.alerts.causes import Affected, Cause, Event, Observation
+from slipway.alerts.notify import contracts_of, lineage_of, notify
 from slipway.alerts.observed import command, duration, set_aside
 from slipway.alerts.routes import Routes, read_routes
 from slipway.alerts.service_clocks import clocks, names, not_judged
-from slipway.alerts.tell import contracts_of, lineage_of, tell
 from slipway.contracts.model import Contract
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import DamagedError, SlipwayError
@@ -77,7 +77,7 @@ def watch(project_dir: Path | None, target: str | None) -> Looked:
     routes = found.of(environment)
     failures: list[SlipwayError] = []
     if routes:
-        _, failures = tell(records, routes, observation, lambda cause: lineage.affected(cause.table), now)
+        _, failures = notify(records, routes, observation, lambda cause: lineage.affected(cause.table), now)
     return Looked(environment.name, causes, failures, bool(routes), not_judged(contracts))
 
 

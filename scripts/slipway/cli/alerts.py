@@ -22,7 +22,7 @@ def command() -> None:
 @options.common
 def list_(output_: str, target: str | None, project_dir: Path | None) -> None:
     """List what is wrong and not over yet, since when, and who was notified."""
-    from slipway.alerts.tell import open_causes
+    from slipway.alerts.notify import open_causes
 
     entries = open_causes(project_dir, target)
     if output_ == "json":
@@ -62,7 +62,7 @@ def _notified(entry: Entry) -> str:
 @options.common
 def test(route: str | None, output_: str, target: str | None, project_dir: Path | None) -> None:
     """Send a test to ROUTE, or to every route of the target; exit code 5 when one did not deliver."""
-    from slipway.alerts.tell import send_test
+    from slipway.alerts.notify import send_test
 
     answers = send_test(project_dir, target, route)
     if output_ == "json":

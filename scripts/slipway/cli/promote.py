@@ -91,7 +91,7 @@ def command(
     if output_ == "text":
         _explain(proposal)
     if not changes:
-        _tell(proposal, None, output_, planned=only_plan)
+        _print(proposal, None, output_, planned=only_plan)
         if proposal.plan.unmet:
             raise click.exceptions.Exit(NOT_MET)
         return
@@ -99,7 +99,7 @@ def command(
     release, rebuilt = _carried_out(proposal, reason, wait)
     if release:
         output.done(f"Release {release.number} in {release.target} is published")
-    _tell(proposal, release, output_, rebuilt=rebuilt)
+    _print(proposal, release, output_, rebuilt=rebuilt)
 
 
 def _proposed(
@@ -165,7 +165,7 @@ def _carried_out(proposal: Proposal, reason: str, wait: int) -> tuple[Release | 
     return rebuild(proposal, reason, build, output.message, wait=wait)
 
 
-def _tell(
+def _print(
     proposal: Proposal,
     release: Release | None,
     form: str,

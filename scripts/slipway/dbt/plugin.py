@@ -172,7 +172,7 @@ class Plugin(BasePlugin):
             session.leave()
             project = command.project_dir()
             if session.begun and not session.scratch and (project / FILE).is_file():
-                from slipway.alerts.tell import after_run
+                from slipway.alerts.notify import after_run
 
                 config["messages"] += after_run(project, session.records, session.request.run_id)
 

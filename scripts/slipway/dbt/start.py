@@ -135,7 +135,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         if not isinstance(found, str):
             repeated = _without_dbt(environment, found, show)
             with too_late():
-                _tell(options.project, Records(environment), request, show)
+                _notify(options.project, Records(environment), request, show)
             return repeated
         why = found
     from slipway.dbt import invocation
@@ -160,7 +160,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
             with too_late():  # whoever ended it here would read that nothing was published
                 session.leave()
                 if session.begun and not session.scratch:
-                    _tell(options.project, session.records, request, show)
+                    _notify(options.project, session.records, request, show)
 
 
 def _refuse_at_once(environment: Environment, options: RunOptions) -> None:
@@ -261,13 +261,13 @@ def _ended(
     return Run(manifest, session.records.location(request.run_id), session.records.environment)
 
 
-def _tell(project: Path, records: Records, request: RunRequest, show: Callable[[Progress], None]) -> None:
+def _notify(project: Path, records: Records, request: RunRequest, show: Callable[[Progress], None]) -> None:
     """Tell people what the run found, however it ended; nothing about that changes how it ended."""
     from slipway.telemetry import export as telemetry
 
     lines = telemetry.after_run(records, request.run_id)
     if (project / FILE).is_file():
-        from slipway.alerts.tell import after_run
+        from slipway.alerts.notify import after_run
 
         lines += after_run(project, records, request.run_id)
     for line in lines:

@@ -18,8 +18,8 @@ from tests.harness.records import COMMIT, NO_TESTS, environment, manifest, node
 from slipway.alerts.alert_state import AlertState
 from slipway.alerts.causes import Affected, Cause, Event, Message, Observation
 from slipway.alerts.delivery import deliver
+from slipway.alerts.notify import after_run, notify
 from slipway.alerts.routes import Route
-from slipway.alerts.tell import after_run, tell
 from slipway.environments.environment import Mode
 from slipway.errors import SlipwayError
 from slipway.records.release_records import Hold
@@ -95,7 +95,7 @@ def late() -> Observation:
 
 
 def look(records: Records, observation: Observation) -> list[SlipwayError]:
-    return tell(records, ROUTES, observation, nobody, NOON, once)[1]
+    return notify(records, ROUTES, observation, nobody, NOON, once)[1]
 
 
 def test_an_alert_has_the_cause_who_is_affected_and_the_first_command(

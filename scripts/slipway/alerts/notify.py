@@ -1,4 +1,4 @@
-"""Tell people: what was found is compared with what is open, and what is due is sent and noted.
+"""Notify people: what was found is compared with what is open, and what is due is sent and noted.
 
 Nothing here changes how a run ended: what cannot be delivered is a line for whoever watches, stands in the state, and is tried again by the next
 run or ``slipway watch``.
@@ -42,7 +42,7 @@ from slipway.secrets import hide, one_line
 Deliver = Callable[[Message, Route, str], None]
 
 
-def tell(
+def notify(
     records: Records,
     routes: dict[str, Route],
     observation: Observation,
@@ -131,7 +131,7 @@ def after_run(project: Path, records: Records, run_id: str) -> list[str]:
         observation = of_run(manifest, lineage().tables if unnamed else {})
         if observation is None:
             return []
-        _, failures = tell(
+        _, failures = notify(
             records, routes, observation, lambda cause: lineage().affected(cause.table), datetime.now(UTC)
         )
     except SlipwayError as error:
