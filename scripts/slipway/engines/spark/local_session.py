@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 _ANSI, _ZONE, _CASE = "spark.sql.ansi.enabled", "spark.sql.session.timeZone", "spark.sql.caseSensitive"
 _EXTENSIONS = "spark.sql.extensions"
+_CATALOGS = "spark.sql.catalog."
 _FOLDER = "spark"
 """Purpose of the temporary folder of a session, a part of its name."""
 
@@ -51,7 +52,7 @@ def catalog_properties(name: str, served: Served, store: Mapping[str, str] | Non
         ".cache-enabled": "false",  # a table that DuckDB stages meanwhile is to be seen
         **{f".{key}": value for key, value in (store or {}).items()},
     }
-    return {f"spark.sql.catalog.{name}{key}": value for key, value in given.items()}
+    return {f"{_CATALOGS}{name}{key}": value for key, value in given.items()}
 
 
 @contextmanager
@@ -123,7 +124,9 @@ def _start_java(settings: Mapping[str, str], log: Path) -> None:
 
     conf = SparkConf(loadDefaults=False)
     for key, value in settings.items():
-        conf.set(key, value)
+        # a token of the run is among those of catalogs, and everybody on the machine can read a command line
+        if not key.startswith(_CATALOGS):
+            conf.set(key, value)
     with log.open("wb") as output:
         gateway = launch_gateway(conf, {"stdout": output, "stderr": output})
     SparkContext._gateway, SparkContext._jvm = gateway, gateway.jvm
