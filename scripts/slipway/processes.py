@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from stat import S_ISDIR
@@ -194,10 +194,13 @@ _EVERY = 0.2  # seconds
 
 
 @contextmanager
-def queries_end() -> Iterator[threading.Event]:
+def queries_end(others: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
     """Interrupt the queries of dbt's threads on Ctrl-C until the block is left.
 
     dbt interrupts them once; a query that a thread begins a moment later would run to its end, and dbt waits for it.
+
+    Args:
+        others: interrupts what else the threads wait for; called again and again.
 
     Yields:
         what is set by Ctrl-C. dbt may report the error of a query that was interrupted, and not the interrupt.
@@ -209,7 +212,7 @@ def queries_end() -> Iterator[threading.Event]:
 
     def interrupted(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
         interruption.set()
-        threading.Thread(target=_keep_interrupting, args=(left,), daemon=True).start()
+        threading.Thread(target=_keep_interrupting, args=(left, others), daemon=True).start()
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, interrupted)
@@ -233,7 +236,7 @@ def too_late() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _keep_interrupting(left: threading.Event) -> None:
+def _keep_interrupting(left: threading.Event, others: Callable[[], None]) -> None:
     from dbt.adapters.factory import FACTORY
 
     while not left.wait(_EVERY):
@@ -241,6 +244,8 @@ def _keep_interrupting(left: threading.Event) -> None:
         for connection in list(adapter.connections.thread_connections.values()) if adapter else []:
             with suppress(Exception):  # one that is closed or not open yet has nothing to end
                 connection.handle.cursor().interrupt()
+        with suppress(Exception):
+            others()
 
 
 def _is_main() -> bool:

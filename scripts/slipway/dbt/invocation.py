@@ -75,7 +75,7 @@ def invoke(
     full = _quietly(arguments, project)
     current.request, current.session, current.refusal = request, None, None
     try:
-        with queries_end() as interrupted, _despite_tests(wanted=despite_tests):
+        with queries_end(_cancel_jobs) as interrupted, _despite_tests(wanted=despite_tests):
             done = dbtRunner(callbacks=[on_event] if on_event else []).invoke(full)
     finally:
         current.request = None
@@ -92,6 +92,12 @@ def invoke(
         reasons=getattr(on_event, "reasons", {}),
         used=getattr(on_event, "used", None),
     )
+
+
+def _cancel_jobs() -> None:
+    """End what Spark computes for the run."""
+    if running := session():
+        running.spark.cancel()
 
 
 @contextmanager

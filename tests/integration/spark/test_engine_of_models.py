@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,24 @@ def test_a_run_that_is_killed_leaves_the_last_release_and_no_java(mixed: Meters,
     mixed.run()
     assert late(mixed) == [*FIRST, *SECOND]
     assert not list(mixed.temporary.glob("slipway-spark-*"))
+
+
+def test_ctrl_c_ends_what_spark_computes(mixed: Meters) -> None:
+    mixed.remove("models/serving/late.sql", "models/serving/seen.sql")
+    many = "\n".join(f"cross join {{{{ ref('consumption') }}}} as c{number}" for number in range(22))
+    mixed.write(
+        "models/serving/sites.sql", f"select count(*) as n\nfrom {{{{ ref('consumption') }}}} as c\n{many}\n"
+    )
+    running = mixed.start("run", stop_before="slipway.engines.spark.spark_writer:_Write._compute")
+    running.stopped()
+    os.kill(running.pid, signal.SIGCONT)
+    time.sleep(10)  # by then it computes 94 thousand million rows
+    (java,) = java_of(mixed)
+    assert b"token" not in Path(f"/proc/{java}/cmdline").read_bytes()
+    began = time.monotonic()
+    os.kill(running.pid, signal.SIGINT)
+    done = running.wait()
+    assert done.code == 130, done
+    assert time.monotonic() - began < 120
+    assert mixed.published() == {}
+    assert not left_behind(mixed, 0)
