@@ -14,13 +14,12 @@ from slipway.dbt.model_engines import engine_problems
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.dbt.renames import rename_problems
 from slipway.engines.duckdb.constraints import Contract
-from slipway.engines.duckdb.merge_clauses import MERGE_KEYS, listed
+from slipway.engines.duckdb.merge_clauses import MERGE_KEYS, PREDICATES, listed
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError
 from slipway.names import Kind, nearest, shown, twins, why_not, why_not_together
 
 STRATEGIES = ("append", "merge", "delete+insert", "insert_overwrite", "microbatch")
-_PREDICATES = ("incremental_predicates", "predicates")
 _TAKE_PREDICATES = ("merge", "delete+insert", "microbatch")
 
 
@@ -43,7 +42,7 @@ def check_incremental(node: DbtNode) -> None:
         raise ConfigError(
             f"{node.name}: {', '.join(unknown)}", "no such key", f"Use one of {', '.join(MERGE_KEYS)}"
         )
-    keys += [key for key in _PREDICATES if config.get(key)]
+    keys += [key for key in PREDICATES if config.get(key)]
     if config.materialized != "incremental":
         _refuse_keys(node, keys, f"a {config.materialized}")
         return
@@ -55,7 +54,7 @@ def check_incremental(node: DbtNode) -> None:
     if strategy != "merge":
         _refuse_keys(node, [key for key in keys if key in MERGE_KEYS], strategy)
     if strategy not in _TAKE_PREDICATES:
-        _refuse_keys(node, [key for key in keys if key in _PREDICATES], strategy)
+        _refuse_keys(node, [key for key in keys if key in PREDICATES], strategy)
     _check_key(node, strategy)
 
 

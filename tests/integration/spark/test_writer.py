@@ -14,7 +14,7 @@ from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.writer import write
 from slipway.engines.spark.local_session import catalog_properties
 from slipway.engines.spark.spark_writer import ENGINE, SparkWriter
-from slipway.errors import ContractError
+from slipway.errors import ConfigError, ContractError
 from slipway.iceberg.metadata_files import summary_of
 from slipway.names import TableName
 from slipway.releases.candidates import _leads_there
@@ -128,6 +128,51 @@ def test_partitions_are_replaced(both: Both) -> None:
     both.check()
     both.write(DAYS.format("(9, '2024-01-02'), (3, '2024-01-03')"), "insert_overwrite", **partitioned)
     both.check()
+
+
+@pytest.mark.parametrize("strategy", ["merge", "delete+insert"])
+def test_rows_are_replaced_by_their_key(both: Both, strategy: str) -> None:
+    keyed: dict[str, Any] = {"unique_key": ["n"]}
+    both.write(DAYS.format("(1, '2024-01-01'), (2, '2024-01-02')"), later=strategy, **keyed)
+    both.write(DAYS.format("(2, '2024-02-02'), (3, '2024-01-03')"), strategy, **keyed)
+    both.check()
+    assert [(row["n"], str(row["day"])) for row in rows(both.bases["spark"])] == [  # type: ignore[arg-type]
+        (1, "2024-01-01"),
+        (2, "2024-02-02"),
+        (3, "2024-01-03"),
+    ]
+    again = both.write(DAYS.format("(3, '2024-01-03')"), strategy, **keyed)
+    assert [one.same_content for one in again.values()] == [True, True]
+    both.check()
+    both.write(DAYS.format("(9, '2024-01-09')") + " where n < 9", strategy, **keyed)
+    both.check()
+    with pytest.raises(ContractError, match="1 row has NULL in unique_key"):
+        both.write(DAYS.format("(null, '2024-01-01')"), strategy, **keyed)
+    twice = DAYS.format("(4, '2024-01-04'), (4, '2024-01-05')")
+    if strategy == "merge":
+        with pytest.raises(ContractError, match="occurs more than once for 1 row of the query"):
+            both.write(twice, strategy, **keyed)
+    else:
+        both.write(twice, strategy, **keyed)
+        both.check()
+
+
+def test_a_merge_leaves_columns_that_the_query_does_not_have(both: Both) -> None:
+    both.write(DAYS.format("(1, '2024-01-01'), (2, '2024-01-02')"))
+    both.write(
+        "select cast(n as int) as n, 'x' as word from (values (2), (3)) as v(n)",
+        "merge",
+        unique_key=["n"],
+        on_schema_change="append_new_columns",
+    )
+    both.check()
+
+
+def test_partitions_of_another_partitioning_are_not_replaced(both: Both) -> None:
+    both.write(DAYS.format("(1, '2024-01-01')"), partitioned_by=["n"])
+    request = DAYS.format("(9, '2024-01-01')")
+    with pytest.raises(ConfigError, match="1 file of its table is partitioned otherwise"):
+        both.write(request, "insert_overwrite", partitioned_by=["day(day)"])
 
 
 def test_a_table_without_rows(both: Both) -> None:

@@ -55,6 +55,12 @@ REFUSED: dict[str, dict[str, Any]] = {
         "materialized": "incremental",
         "incremental_strategy": "microbatch",
     },
+    "merge_update_columns, incremental_predicates is not translated": {
+        "materialized": "incremental",
+        "unique_key": "n",
+        "merge_update_columns": ["m"],
+        "incremental_predicates": ["n > 1"],
+    },
     "insert_overwrite without partitioned_by": {
         "materialized": "incremental",
         "incremental_strategy": "insert_overwrite",
@@ -75,7 +81,12 @@ def test_what_spark_cannot_compute_is_refused_in_one_sentence(why: str) -> None:
 
 def test_what_spark_computes_is_not_refused() -> None:
     overwritten = {"incremental_strategy": "insert_overwrite", "partitioned_by": ["day"]}
-    for given in ({}, {"materialized": "incremental"}, {"materialized": "incremental", **overwritten}):
+    for given in (
+        {},
+        {"materialized": "incremental"},
+        {"materialized": "incremental", "unique_key": "n"},
+        {"materialized": "incremental", **overwritten},
+    ):
         assert not found(node(**SPARK, **given))
     assert not found(node(**SPARK, code="{# rows_added(…) #} select 1"))
 

@@ -22,6 +22,9 @@ MERGE_KEYS = {
 }
 """The keys of ``config`` that only ``merge`` knows, and what each of them holds."""
 
+PREDICATES = ("incremental_predicates", "predicates")
+"""The keys of ``config`` with conditions in addition to a key; dbt-duckdb knows the shorter one, too."""
+
 _MATCHED_ACTIONS = ("update", "delete", "do_nothing", "error")
 _INSERT_ACTIONS = ("insert", "do_nothing", "error")
 _UPDATE_MODES = ("by_name", "by_position", "star", "explicit")

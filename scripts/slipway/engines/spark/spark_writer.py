@@ -18,11 +18,14 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Summary
 from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 
+from slipway.counts import plural
 from slipway.engines.duckdb import constraints, writer
 from slipway.engines.duckdb.metrics import WrittenFile
 from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
 from slipway.engines.duckdb.scan import digest_after, files_relation, whole_scan
+from slipway.engines.duckdb.strategies import check_later
 from slipway.engines.duckdb.target import new_table, only_describes, target_updates
+from slipway.engines.spark.keyed_rows import change_rows
 from slipway.engines.writers import SPARK
 from slipway.errors import ConfigError, SlipwayError, first_line
 from slipway.iceberg import metadata_files, schema
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 ENGINE = "slipway.engine"
 """Key in a snapshot's summary: which engine computed its rows; those of DuckDB do not say it."""
 
-STRATEGIES = ("replace", "append", "insert_overwrite")
+STRATEGIES = ("replace", "append", "insert_overwrite", "merge", "delete+insert")
 """What Spark can write until now, by names of ``WriteRequest.strategy``."""
 
 
@@ -51,6 +54,9 @@ def check_supported(request: WriteRequest) -> None:
         why = f"its strategy is {request.strategy}, and Spark writes {', '.join(STRATEGIES)}"
     elif request.strategy == "insert_overwrite" and not request.partitioned_by:
         why = "insert_overwrite replaces partitions, and it has none"
+    elif request.predicates or request.merge:
+        keys = [*request.merge, *(["incremental_predicates"] if request.predicates else [])]
+        why = f"{', '.join(keys)} is not translated"
     elif request.once:
         why = "its rows come from Python, and can be read only once"
     elif any(one.is_part for one in request.increments):
@@ -128,6 +134,10 @@ class _Write:
         prepared = Staging(table)
         prepared._stage(updates)
         target = prepared.table_metadata.schema()
+        if self.full:
+            check_later(self.cursor, request, target, schema.casts(query, target, f"(\n{request.sql}\n)"))
+        elif base is not None:
+            self._check_partitions(base, prepared)
         self.catalog.show(self.tables.stage(table, prepared, new=base is None))
         self.catalog.allow(request.identifier)
         self._lap("plan")
@@ -162,8 +172,26 @@ class _Write:
             rows.writeTo(name).overwrite(lit(True))
         elif self.request.strategy == "append":
             rows.writeTo(name).append()
-        else:
+        elif self.request.strategy == "insert_overwrite":
             rows.writeTo(name).overwritePartitions()
+        else:
+            shared = [field.name for field in target.fields if field.name.lower() in given]
+            change_rows(self.spark, name, rows, self.request, target, shared)
+
+    def _check_partitions(self, base: Table, prepared: Staging) -> None:
+        """Refuse to replace partitions of a table with files of another partitioning: Spark would leave their rows beside the new ones."""
+        specs, wanted = base.specs(), prepared.table_metadata.spec()
+        others = [
+            file
+            for file in metadata_files.data_files(base)
+            if not specs[file.spec_id].compatible_with(wanted)
+        ]
+        if self.request.strategy == "insert_overwrite" and others:
+            raise ConfigError(
+                f"{self.request.model} cannot be computed by Spark",
+                f"{plural(len(others), 'file')} of its table {'is' if len(others) == 1 else 'are'} partitioned otherwise than it is now",
+                "Run it once with --full-refresh",
+            )
 
     def _stage(self, table: Table, updates: tuple[TableUpdate, ...], target: Schema) -> WriteResult:
         """Stage what Spark committed, with what a snapshot of slipway's says of itself; or the base, if every row is what it was."""
