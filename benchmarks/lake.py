@@ -42,7 +42,7 @@ class Lake:
             )
         )
         self.connection = duckdb.connect()
-        engine.prepare(self.connection)
+        engine.prepare(self.connection, f"file://{folder}/warehouse")
         if memory_limit:
             self.connection.execute(f"set memory_limit = '{memory_limit}'")
         engine.count_reads(self.connection)

@@ -102,7 +102,7 @@ def measure(case: str, rows: int, limit: str, threads: int, folder: Path) -> dic
     config: dict[str, Any] = {"memory_limit": limit, "threads": threads}
     engine.configure({}, config, folder)
     connection = duckdb.connect(":memory:", config=config)
-    engine.prepare(connection)
+    engine.prepare(connection, environment.warehouse)
     if case == "batches":
         connection.register("batches", batches(rows))
     kept = folder / "built"

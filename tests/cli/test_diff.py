@@ -240,7 +240,7 @@ def test_a_search_without_rows_or_without_sense(world: World) -> None:
     line = world.refusal("diff", "--bisect", WEIGHTS, "--where", "zebra = 1", code=2)
     assert line.startswith("--where zebra = 1 cannot be evaluated: Referenced column")
     assert "goes with --bisect only" in world.refusal("diff", "1", "2", "--where", "true", code=2)
-    assert "has two sides: 1 of them is given" in world.refusal("diff", "1", code=2)
+    assert "has two sides: one is given" in world.refusal("diff", "1", code=2)
 
 
 def test_rows_and_sums_of_each_release(world: World) -> None:

@@ -112,7 +112,7 @@ def promoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     if TOOLS and not os.environ.get("SLIPWAY_REQUIRE_SERVERS"):
         pytest.skip(f"not installed: {', '.join(TOOLS)}")
     connection = duckdb.connect()
-    prepare(connection)
+    prepare(connection, "file:///warehouse")
     office = Office(tmp_path, connection)
     office.monkeypatch = monkeypatch
     for name, value in office.settings().items():

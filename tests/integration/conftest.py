@@ -93,7 +93,7 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def duck() -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB as slipway prepares it, for warehouses that are folders."""
     connection = duckdb.connect()
-    prepare(connection)
+    prepare(connection, "file:///warehouse")
     yield connection
     connection.close()
 

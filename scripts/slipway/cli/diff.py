@@ -101,7 +101,7 @@ def _diff(names: Sequence[str], how: How, target: str | None, project_dir: Path 
     match names:
         case (base, head, *tables):
             return diff(project_dir, target, (base, head), tables, how)
-    raise UsageError("A comparison has two sides", f"{len(names)} of them is given", _USAGE)
+    raise UsageError("A comparison has two sides", f"{'one' if names else 'none'} is given", _USAGE)
 
 
 def _bisect(

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("slipway.cli.rollback:hold", "Show whether a hold is active, or lift it."),
     "maintain": ("slipway.cli.maintain", "Compact files, expire snapshots, remove orphan files."),
     "releases": ("slipway.cli.releases", "List releases."),
+    "advise": ("slipway.cli.advise", "Show which tables come to the limits of one machine."),
     "show": ("slipway.cli.runs:show", "Explain a run or a table."),
     "verify": ("slipway.cli.verify", "Verify what is signed of a release, back to landed files and commit."),
     "books": ("slipway.cli.quarantine:books", "Show where the rows of each feed are."),

@@ -596,9 +596,10 @@ def _outcome(base: Table | None, result: WriteResult) -> dict[str, Any]:
         "rows_removed": before["rows"] if replaced else int(summary.get("deleted-records", "0")),
         "files_added": result.files_added,
         "files_removed": before["files"] if replaced else result.files_removed,
-        "bytes_read": result.bytes_read,
+        "bytes_read": result.used.bytes_read,
         "bytes_written": result.bytes_written,
-        "peak_memory_bytes": result.peak_memory,
+        "peak_memory_bytes": result.used.peak_memory,
+        "spilled_bytes": result.used.spilled,
         "digest": str(result.digest),
         "phases": result.seconds,
     }

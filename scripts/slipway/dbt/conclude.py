@@ -26,6 +26,7 @@ from slipway.dbt.promised import quarantine_limits, retentions
 from slipway.dbt.slices import empty_slice, sample_taken
 from slipway.dbt.stale import judged
 from slipway.dbt.volatility import Volatility
+from slipway.engines.duckdb.engine import memory_limit
 from slipway.engines.duckdb.scan import Views
 from slipway.engines.writers import SPARK
 from slipway.errors import ConfigError, ContractError, UnavailableError
@@ -137,6 +138,7 @@ def conclude(
         sample=sample_taken(variables, nodes.known, manifest),
         cpu_seconds=done.used.total if done.used else None,
         peak_memory_bytes=done.used.peak_memory if done.used else None,
+        memory_limit_bytes=memory_limit(views.cursor),
         release=None,
         outcome=Outcome.FAILED,
         reason="",
@@ -200,8 +202,9 @@ def _with_reason(node: Node, reasons: Mapping[str, str]) -> Node:
 def _with_use(node: Node, used: ProcessorTime | None) -> Node:
     """A node with its processor time and memory, where no other node ran at the same time."""
     seconds = used.seconds.get(node.unique_id) if used and node.engine != SPARK else None
-    peak = None if seconds is None else node.peak_memory_bytes
-    return node.model_copy(update={"cpu_seconds": seconds, "peak_memory_bytes": peak})
+    if seconds is None:
+        return node.model_copy(update={"peak_memory_bytes": None, "spilled_bytes": None})
+    return node.model_copy(update={"cpu_seconds": seconds})
 
 
 def node_records(results: Sequence[Any], known: Mapping[str, Node]) -> Iterator[Node]:

@@ -86,7 +86,7 @@ class Plugin(BasePlugin):
         try:
             session = self._new_session(conn)
             session.check_project()  # before dbt makes a schema in DuckDB for each layer
-            engine.prepare(conn)
+            engine.prepare(conn, session.environment.warehouse)
             if invocation.current.stubs is None:
                 session.secret.renew(conn)
             else:  # what is looked at then is code

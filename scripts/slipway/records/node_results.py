@@ -70,8 +70,9 @@ class Node(Record):
     for a table that was made by its present code. ``volatile`` says what else than code and inputs its query depends on.
     ``engine`` computes the table, ``duckdb`` or ``spark``; empty in records that are older than the choice.
     ``descriptions`` is a hash of those that ``persist_docs`` asks to be written to the table, empty for none.
-    ``cpu_seconds`` is processor time, ``peak_memory_bytes`` what DuckDB held at most; both only of nodes that ran while no other did,
-    and not of those that Spark computed, which is a process of its own.
+    ``cpu_seconds`` is processor time, ``peak_memory_bytes`` what DuckDB held at most, ``spilled_bytes`` what it had in temporary files at
+    most, for want of memory; all three only of nodes that ran while no other did, and not of those that Spark computed, which is a
+    process of its own.
     """
 
     unique_id: str
@@ -106,6 +107,7 @@ class Node(Record):
     seconds: float = 0.0
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    spilled_bytes: int | None = None
     phases: dict[str, float] = Field(default_factory=dict)
     inputs: dict[str, str] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)

@@ -125,7 +125,7 @@ class RunManifest(Record):
     """Everything about one run; times are UTC.
 
     ``cpu_seconds`` is the processor time of its process since dbt was started, ``peak_memory_bytes`` the most memory that the process had; None where dbt was not
-    started by ``slipway``.
+    started by ``slipway``. ``memory_limit_bytes`` is what DuckDB was allowed to hold.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -156,6 +156,7 @@ class RunManifest(Record):
     sample: Sample | None = None
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
     release: int | None
     outcome: Outcome
     reason: str

@@ -369,6 +369,7 @@ def repeated(
             "freshness": [_aged(item, now) for item in before.freshness],
             "cpu_seconds": None,
             "peak_memory_bytes": None,
+            "memory_limit_bytes": None,
             "release": None,
         }
     )
@@ -386,9 +387,8 @@ def _aged(item: Freshness, now: datetime) -> Freshness:
 
 
 def _left(node: Node) -> Node:
-    return node.model_copy(
-        update={"seconds": 0.0, "phases": {}, "cpu_seconds": None, "peak_memory_bytes": None}
-    )
+    unmeasured = dict.fromkeys(("cpu_seconds", "peak_memory_bytes", "spilled_bytes"))
+    return node.model_copy(update={"seconds": 0.0, "phases": {}, **unmeasured})
 
 
 def _carried(tests: Tests) -> Tests:

@@ -77,7 +77,7 @@ MANY = 3_000  # more than DuckDB would look at by itself
 def test_an_odd_object_keeps_its_value(usual: object, odd: object) -> None:
     frame = pd.DataFrame({"c": pd.Series([*[usual] * MANY, odd, *[usual] * MANY], dtype=object)})
     with duckdb.connect() as connection:
-        prepare(connection)
+        prepare(connection, "file:///warehouse")
         register(connection, "frame", frame, "thing")
         assert connection.execute(f"select c from frame offset {MANY} limit 1").fetchone() == (odd,)
 

@@ -280,8 +280,7 @@ class BatchedTable:
         self._rows = self._bytes = self._asked = 0
         self._carries = candidate is not None  # whether rows of files that went are among the new ones
         self.left_out: list[Counter[str]] = []
-        self._read: int | None = 0
-        self._peak: int | None = None
+        self._used = engine.Used()
         if candidate is not None:
             self._resume(candidate)
         self._contract = BatchContract(None if candidate else constraints.Held.of(base, full=self._full))
@@ -312,10 +311,9 @@ class BatchedTable:
             self.left_out.append(left_out(cursor, rows, window, field))
             to = Destination.of(transaction, request)
             new = copying.copy(cursor, f"from {rows} where {window.condition(field)}", to)
-        read, peak = engine.bytes_read(cursor), engine.peak_memory(cursor)
+        used = engine.Used.by_last(cursor)
         with self._lock:
-            self._read = None if read is None or self._read is None else self._read + read
-            self._peak = peak if self._peak is None else max(self._peak, peak or 0)
+            self._used += used
             added = copying.data_files(cursor, new, to)
             self._replace(cursor, request, window, new, added, last=last)
             self._rows += sum(file.records for file in new)
@@ -356,8 +354,7 @@ class BatchedTable:
                 same_content=same,
                 rows_written=self._rows,
                 bytes_written=self._bytes,
-                bytes_read=self._read,
-                peak_memory=self._peak,
+                used=self._used,
                 files_added=0 if same else len(self._added),
                 files_removed=0 if same else len(self._removed),
                 digest=digest,

@@ -19,6 +19,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,12 @@ _UPLOAD_PARTS = 10_000  # of a file, the most that S3 allows
 _ENDS = (StatementType.TRANSACTION, StatementType.SET)
 
 
-def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load the extensions and fix the time zone of a fresh connection.
+def prepare(connection: duckdb.DuckDBPyConnection, warehouse: str) -> None:
+    """Load the extensions of a fresh connection, fix its time zone, and have it read files so that what is read is counted.
+
+    Args:
+        connection: to a database that nothing has used yet.
+        warehouse: root of the tables that it is for, a URI.
 
     Raises:
         UnavailableError: an extension is neither installed as a package nor can be downloaded.
@@ -51,6 +56,12 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     load_extensions(connection)
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
+    # DuckDB 1.5.5 counts the footer of a Parquet file and no column unless it fetches columns ahead, as it does from an object store anyway
+    connection.execute("set global prefetch_all_parquet_files = true")
+    if not is_s3(
+        warehouse
+    ):  # what is fetched ahead would stay in its memory, and the system keeps files itself
+        connection.execute("set global enable_external_file_cache = false")
     # the type of a pandas column of objects is that of all of them: by a sample, what does not fit would be rounded
     connection.execute(f"set global pandas_analyze_sample = {2**63 - 1}")
     name = "s3_uploader_max_filesize"
@@ -202,29 +213,56 @@ def written(statements: Sequence[duckdb.Statement]) -> list[int]:
 
 
 def count_reads(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Have DuckDB count the bytes that statements of this connection read, and its memory, without printing anything."""
+    """Have DuckDB count the bytes that statements of this connection read, its memory and what it spills, without printing anything."""
     cursor.execute("pragma enable_profiling = 'no_output'")
-    counted = '{"TOTAL_BYTES_READ": "true", "SYSTEM_PEAK_BUFFER_MEMORY": "true"}'
+    counted = '{"TOTAL_BYTES_READ": "true", "SYSTEM_PEAK_BUFFER_MEMORY": "true", "SYSTEM_PEAK_TEMP_DIR_SIZE": "true"}'
     cursor.execute(f"pragma custom_profiling_settings = '{counted}'")
     cursor.execute("select 1")  # before the first statement there is no count, which is not the same as none
 
 
-def bytes_read(cursor: duckdb.DuckDBPyConnection) -> int | None:
-    """Bytes that the last statement read from files and the object store; None where they are not counted."""
-    return _counted(cursor, "total_bytes_read")
+@dataclass(frozen=True)
+class Used:
+    """What statements took, in bytes as DuckDB counts them; None where that is not counted.
+
+    ``bytes_read`` is from files and the object store. The others are what all of the database held at most while one of them ran:
+    ``peak_memory`` in memory, ``spilled`` in temporary files, because it had no room in memory.
+    """
+
+    bytes_read: int | None = 0
+    peak_memory: int | None = None
+    spilled: int | None = None
+
+    @classmethod
+    def by_last(cls, cursor: duckdb.DuckDBPyConnection) -> Used:
+        """By the last statement of a connection, of which ``count_reads`` asked that it is counted."""
+        try:
+            found = json.loads(cursor.get_profiling_information(format="json"))
+        except (duckdb.Error, json.JSONDecodeError):
+            found = {}
+        names = ("total_bytes_read", "system_peak_buffer_memory", "system_peak_temp_dir_size")
+        return cls(*(int(found[name]) if found.get(name) is not None else None for name in names))
+
+    def __add__(self, later: Used) -> Used:
+        """By these statements and later ones."""
+        read = (
+            None
+            if self.bytes_read is None or later.bytes_read is None
+            else self.bytes_read + later.bytes_read
+        )
+        return Used(read, _most(self.peak_memory, later.peak_memory), _most(self.spilled, later.spilled))
 
 
-def peak_memory(cursor: duckdb.DuckDBPyConnection) -> int | None:
-    """Bytes that all of the database held in memory at most while the last statement ran; None where they are not counted."""
-    return _counted(cursor, "system_peak_buffer_memory")
+def _most(one: int | None, other: int | None) -> int | None:
+    return max((size for size in (one, other) if size is not None), default=None)
 
 
-def _counted(cursor: duckdb.DuckDBPyConnection, name: str) -> int | None:
+def memory_limit(cursor: duckdb.DuckDBPyConnection) -> int | None:
+    """Bytes that the database may hold in memory; None where it does not answer any more."""
     try:
-        found = json.loads(cursor.get_profiling_information(format="json")).get(name)
-    except (duckdb.Error, json.JSONDecodeError):
+        found = cursor.execute("select parse_formatted_bytes(current_setting('memory_limit'))").fetchone()
+    except duckdb.Error:
         return None
-    return int(found) if found is not None else None
+    return int(found[0]) if found else None
 
 
 def connect(
@@ -249,7 +287,7 @@ def connect(
     config: dict[str, Any] = {"temp_directory": str(spill_folder(home))} if home else {}
     config |= {key: value for key, value in (settings or {}).items() if key in ONCE}
     connection = duckdb.connect(":memory:", config={**config, **(once or {})})
-    prepare(connection)
+    prepare(connection, environment.warehouse)
     Secret(environment, always=with_keys).renew(connection)
     for number, other in enumerate(others, 1):
         if other != environment:

@@ -11,6 +11,7 @@ from pyiceberg.table import Table
 
 from slipway.engines.duckdb.constraints import Contract
 from slipway.engines.duckdb.digest import Digest
+from slipway.engines.duckdb.engine import Used
 from slipway.iceberg.snapshots import StagedTable
 from slipway.names import TableName
 
@@ -131,8 +132,7 @@ class WriteResult:
     same_content: bool
     rows_written: int
     bytes_written: int
-    bytes_read: int | None
-    peak_memory: int | None
+    used: Used
     files_added: int
     files_removed: int
     digest: Digest

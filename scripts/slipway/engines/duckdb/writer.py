@@ -72,8 +72,7 @@ class _Write:
         self.cursor, self.tables, self.base, self.request = cursor, tables, base, request
         self.full = base is None or request.strategy == "replace"
         self.seconds: dict[str, float] = {}
-        self.bytes_read: int | None = 0
-        self.peak_memory: int | None = None
+        self.used = engine.Used()
         self._started = time.perf_counter()
 
     def run(self) -> WriteResult:
@@ -130,8 +129,7 @@ class _Write:
             same_content=same,
             rows_written=sum(file.records for file in written),
             bytes_written=sum(file.size for file in written),
-            bytes_read=self.bytes_read,
-            peak_memory=self.peak_memory,
+            used=self.used,
             files_added=0 if same else len(added),
             files_removed=0 if same else len(change.removed),
             digest=digest,
@@ -165,10 +163,7 @@ class _Write:
         return rewrite.Rewrite([], select)
 
     def _count_read(self) -> None:
-        read = engine.bytes_read(self.cursor)
-        self.bytes_read = None if read is None or self.bytes_read is None else self.bytes_read + read
-        peak = engine.peak_memory(self.cursor)
-        self.peak_memory = peak if self.peak_memory is None else max(self.peak_memory, peak or 0)
+        self.used += engine.Used.by_last(self.cursor)
 
     def _lap(self, name: str) -> None:
         now = time.perf_counter()

@@ -20,6 +20,7 @@ from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 
 from slipway.counts import plural
 from slipway.engines.duckdb import constraints, writer
+from slipway.engines.duckdb.engine import Used
 from slipway.engines.duckdb.metrics import WrittenFile
 from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
 from slipway.engines.duckdb.scan import digest_after, files_relation, whole_scan
@@ -239,8 +240,7 @@ class _Write:
             same_content=same,
             rows_written=sum(file.record_count for file in added),
             bytes_written=sum(file.file_size_in_bytes for file in added),
-            bytes_read=None,
-            peak_memory=None,
+            used=Used(bytes_read=None),
             files_added=0 if same else len(added),
             files_removed=0 if same else len(removed),
             digest=digest,
