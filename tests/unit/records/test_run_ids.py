@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.records.landed_files import Freshness
 from slipway.records.run_ids import AHEAD, happened_at, new_run_id
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -29,17 +28,3 @@ def test_it_is_never_in_the_future(noted: datetime, began: datetime, now: dateti
     assert found is None or found <= now + AHEAD
     if noted <= now:
         assert found == noted
-
-
-def test_what_landed_in_the_future_is_not_fresh() -> None:
-    def status(age: float | None) -> str:
-        one = Freshness(source="x", last_landed_at=NOW, age_seconds=age, error_after_seconds=60)
-        return one.status
-
-    assert [status(age) for age in (10, 61, None, -1, -AHEAD.total_seconds() - 1)] == [
-        "pass",
-        "error",
-        "error",
-        "pass",
-        "error",
-    ]

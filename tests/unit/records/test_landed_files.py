@@ -1,8 +1,11 @@
-"""What every run says of landed files that are not in raw."""
+"""What a run says of landed files that are not in raw, and how fresh a feed is."""
 
 from __future__ import annotations
 
-from slipway.records.landed_files import Outstanding, outstanding_lines
+from datetime import UTC, datetime
+
+from slipway.records.landed_files import Freshness, Outstanding, outstanding_lines
+from slipway.records.run_ids import AHEAD
 
 
 def item(path: str, feed: str | None = "orders") -> Outstanding:
@@ -30,3 +33,22 @@ def test_a_name_cannot_write_lines_of_its_own() -> None:
     lines = outstanding_lines([item("orders/a\n\x1b[32mall good.csv")])
     assert len(lines) == 2
     assert not any(sign in line for line in lines for sign in "\n\x1b")
+
+
+def test_what_landed_in_the_future_is_not_fresh() -> None:
+    def status(age: float | None) -> str:
+        one = Freshness(
+            source="x",
+            last_landed_at=datetime(2024, 5, 1, 12, tzinfo=UTC),
+            age_seconds=age,
+            error_after_seconds=60,
+        )
+        return one.status
+
+    assert [status(age) for age in (10, 61, None, -1, -AHEAD.total_seconds() - 1)] == [
+        "pass",
+        "error",
+        "error",
+        "pass",
+        "error",
+    ]
