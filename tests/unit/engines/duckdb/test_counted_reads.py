@@ -41,8 +41,9 @@ def test_columns_of_parquet_files_are_counted(tmp_path: Path) -> None:
 
 
 def test_what_has_no_room_in_memory_is_counted(tmp_path: Path) -> None:
-    limits = {"memory_limit": "60MB", "temp_directory": str(tmp_path), "threads": 2}
-    with duckdb.connect(config=limits) as connection:
+    with duckdb.connect(
+        config={"memory_limit": "60MB", "temp_directory": str(tmp_path), "threads": 2}
+    ) as connection:
         cursor = connection.cursor()
         engine.count_reads(cursor)
         cursor.execute("select 1")
