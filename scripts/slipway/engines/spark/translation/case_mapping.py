@@ -14,7 +14,7 @@ df+7615 149 19b 1f0 264 390 3b0 587 1c8a 1e96-1e9a 1f50 1f52 1f54 1f56 1f80-1f87
 1fe6-1fe7 1ff2 1ff3+9 1ff4 1ff6-1ff7 1ffc a7cd a7db fb00-fb06 fb13-fb17 10d70-10d85
 """
 _LOWER = """
-130-199 1c89 a7cb-a7cc a7da a7dc 10d50-10d65
+130+-199 1c89 a7cb-a7cc a7da a7dc 10d50-10d65
 """
 
 
