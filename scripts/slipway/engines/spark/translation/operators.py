@@ -109,16 +109,14 @@ def column(translator: Translator, node: exp.Expression, scope: Scope) -> Value:
 
 
 def resolved_name(node: exp.Column, scope: Scope) -> str:
-    """The name that DuckDB gives a column without an alias: as its table spells it."""
+    """The name that DuckDB gives a column without an alias: as its table spells it, and a field of a struct as the query does."""
     table = node.args.get("table")
     at: Scope | None = scope
     while at is not None:
         for _, found in at.matches(node.name, table.name if table is not None else None):
             return found.name
-        for _, whole in at.matches(table.name, None) if table is not None else ():
-            for name, _ in whole.kind.fields:
-                if name.lower() == node.name.lower():
-                    return name
+        if table is not None and any(at.matches(table.name, None)):
+            return node.name
         at = at.outer
     return node.name
 
