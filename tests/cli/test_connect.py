@@ -141,10 +141,7 @@ def test_secrets_are_masked_unless_asked_for(world: World) -> None:
 
 @pytest.mark.long
 def test_errors_and_logs_hold_no_secret(workshop: Workshop) -> None:
-    """A catalog that does not answer: what is printed and what dbt logs names neither user nor key.
-
-    Only a run that is forced starts dbt then.
-    """
+    """A catalog that does not answer: what is printed and what dbt logs names neither user nor key."""
     settings = {
         "PYICEBERG_CATALOG__DEV__TYPE": "rest",
         "PYICEBERG_CATALOG__DEV__URI": "http://marked-user:marked-password@127.0.0.1:1/x?sig=marked-signature",
@@ -158,6 +155,11 @@ def test_errors_and_logs_hold_no_secret(workshop: Workshop) -> None:
     for command in (("run", "--force"), ("doctor",), ("--debug", "releases"), ("connect",)):
         done = workshop.slipway(*command, **settings)
         assert "marked" not in done.out + done.err, done
+    done = workshop.start(
+        "build", program="dbt", **settings
+    ).wait()  # slipway run is refused before it starts dbt
+    assert done.code == 2, done
+    assert "marked" not in done.out + done.err, done
     log = (workshop.folder / "logs" / "dbt.log").read_text(encoding="utf-8")
     assert log
     assert "marked" not in log

@@ -285,6 +285,7 @@ OF_THE_RUN = frozenset(
         "finished_at",
         "cpu_seconds",
         "peak_memory_bytes",
+        "memory_limit_bytes",
         "command",
         "folder",
         "inputs",
@@ -318,7 +319,7 @@ def ended(workshop: Workshop, command: Command | None, **settings: str) -> dict[
 
 def described(node: dict[str, Any]) -> dict[str, Any]:
     """A node without what is new with each run; of one that was built also without its snapshot."""
-    own = {"seconds", "cpu_seconds", "peak_memory_bytes", "phases", "made_by"}
+    own = {"seconds", "cpu_seconds", "peak_memory_bytes", "spilled_bytes", "phases", "made_by"}
     if node["status"] == "error":  # what is found out before it depends on what other threads do
         own |= {"message", "volatile"}
     if node["change"] != "unchanged":

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from tests.harness.projects import Workshop
 
 STARTS_DBT = "slipway.dbt.invocation:invoke"
-OF_THE_RUN = {"run_id", "invocation_id", "started_at", "finished_at", "cpu_seconds", "peak_memory_bytes"}
+OF_THE_RUN = {
+    *("run_id", "invocation_id", "started_at", "finished_at"),
+    *("cpu_seconds", "peak_memory_bytes", "memory_limit_bytes"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,14 @@ def test_dispatch_goes_from_slipway_to_duckdb_to_default(project: Meters) -> Non
     # what Slipway brings, and what a project's own macros and packages may be called
     ours = {name for name in manifest["macros"] if name.startswith("macro.dbt_slipway.")}
     public = {
-        *("declare_increments", "last_landed_at", "partitions_changed", "rows_added", "slice_predicate"),
+        *(
+            "declare_increments",
+            "engine",
+            "last_landed_at",
+            "partitions_changed",
+            "rows_added",
+            "slice_predicate",
+        ),
         *("quarantined", "typed", "within_retention", "test_meets_contract"),
         *("test_freshness_sla", "test_latency_sla", "test_volume_in_range", "test_null_rate"),
         *("test_distribution_drift", "test_relationships_with_tolerance"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ class Both:
         self.run, self.tables = run, run.place.tables
         self.bases: dict[str, Table | None] = {"spark": None, "duckdb": None}
         self.count = 0
+        self.translate: Callable[[str], str] = lambda sql: sql
 
     def write(self, sql: str, strategy: str = "replace", **options: Any) -> dict[str, WriteResult]:  # noqa: ANN401 - of a WriteRequest
         self.count += 1
@@ -63,7 +65,7 @@ class Both:
             session = self.run.spark.newSession()
             for key, value in catalog_properties(environment, served).items():
                 session.conf.set(key, value)
-            write_with_spark = SparkWriter(lambda: session, catalog, lambda sql: sql)
+            write_with_spark = SparkWriter(lambda: session, catalog, self.translate)
             return write_with_spark(self.run.place.connection, self.tables, base, request)
 
     def check(self) -> None:
@@ -103,6 +105,17 @@ def test_a_table_with_columns_of_many_types(both: Both) -> None:
     both.check()
     both.write("select cast(1 as bigint) as id, 'a' as name")
     both.check()
+
+
+def test_columns_with_names_of_any_characters(both: Both) -> None:
+    both.translate = lambda sql: sql.replace('"a`b"', "`a``b`").replace('"c.d"', "`c.d`")
+    sql = 'select 1 as "a`b", {} as "c.d"'
+    both.write(sql.format(2))
+    both.check()
+    both.write(sql.format(3), "merge", unique_key=["a`b"])
+    both.check()
+    assert both.bases["spark"] is not None
+    assert rows(both.bases["spark"]) == [{"a`b": 1, "c.d": 3}]
 
 
 def test_rows_in_an_order(both: Both) -> None:

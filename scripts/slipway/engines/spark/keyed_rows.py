@@ -48,10 +48,10 @@ def change_rows(
     keys = [field.name for field in key_columns(target, request.unique_key, "unique_key", request.model)]
     _check_keys(spark, rows, keys, request, distinct=request.strategy == "merge")
     columns = [field.name for field in target.fields]
-    equal = " and ".join(f"old.{_quoted(key)} = new.{_quoted(key)}" for key in keys)
-    inserted = f"insert ({', '.join(map(_quoted, columns))}) values ({', '.join(f'new.{_quoted(one)}' for one in columns)})"
+    equal = " and ".join(f"old.{quoted(key)} = new.{quoted(key)}" for key in keys)
+    inserted = f"insert ({', '.join(map(quoted, columns))}) values ({', '.join(f'new.{quoted(one)}' for one in columns)})"
     if request.strategy == "merge":
-        updated = ", ".join(f"old.{_quoted(one)} = new.{_quoted(one)}" for one in given)
+        updated = ", ".join(f"old.{quoted(one)} = new.{quoted(one)}" for one in given)
         with _shown(spark, rows) as source:
             spark.sql(
                 f"merge into {table} as old using {source} as new on {equal}"
@@ -59,10 +59,10 @@ def change_rows(
             )
         return
     with _shown(spark, rows) as source:
-        deleting = ", ".join(_quoted(one) if one in keys else f"null as {_quoted(one)}" for one in columns)
+        deleting = ", ".join(quoted(one) if one in keys else f"null as {quoted(one)}" for one in columns)
         both = (
             f"(select distinct {deleting}, false as {_INSERTED} from {source}"
-            f" union all select {', '.join(map(_quoted, columns))}, true as {_INSERTED} from {source})"
+            f" union all select {', '.join(map(quoted, columns))}, true as {_INSERTED} from {source})"
         )
         spark.sql(
             f"merge into {table} as old using {both} as new on not new.{_INSERTED} and {equal}"
@@ -74,9 +74,9 @@ def _check_keys(
     spark: SparkSession, rows: DataFrame, keys: Sequence[str], request: WriteRequest, *, distinct: bool
 ) -> None:
     """Refuse keys that no row could be found by again, in the words of DuckDB's writer."""
-    listed = ", ".join(map(_quoted, keys))
+    listed = ", ".join(map(quoted, keys))
     shown = ", ".join(f'"{key}"' for key in keys)
-    nulls = " or ".join(f"{_quoted(key)} is null" for key in keys)
+    nulls = " or ".join(f"{quoted(key)} is null" for key in keys)
     with _shown(spark, rows) as source:
         twice = f"count(*) - count(distinct struct({listed}))" if distinct else "0"
         (counted,) = spark.sql(f"select count_if({nulls}) as nulls, {twice} as twice from {source}").collect()
@@ -107,5 +107,6 @@ def _shown(spark: SparkSession, rows: DataFrame) -> Iterator[str]:
         spark.catalog.dropTempView(name)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as Spark's SQL takes it, whatever characters are in it."""
     return "`" + name.replace("`", "``") + "`"

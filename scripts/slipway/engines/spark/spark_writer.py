@@ -26,7 +26,7 @@ from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
 from slipway.engines.duckdb.scan import digest_after, files_relation, whole_scan
 from slipway.engines.duckdb.strategies import check_later
 from slipway.engines.duckdb.target import new_table, only_describes, target_updates
-from slipway.engines.spark.keyed_rows import change_rows
+from slipway.engines.spark.keyed_rows import change_rows, quoted
 from slipway.engines.writers import SPARK
 from slipway.errors import ConfigError, SlipwayError, first_line
 from slipway.iceberg import metadata_files, schema
@@ -142,14 +142,14 @@ class _Write:
         self.catalog.show(self.tables.stage(table, prepared, new=base is None))
         self.catalog.allow(request.identifier)
         self._lap("plan")
-        with _told(request):
+        with _in_one_line(request):
             self._compute(translated, query, target)
         self._lap("compute")
         return self._stage(table, updates, target)
 
     def _compute(self, sql: str, query: Schema, target: Schema) -> None:
         """Write the rows of a query, cast to the columns of the table."""
-        name = ".".join(f"`{part}`" for part in (self.tables.environment.name, *self.request.identifier))
+        name = ".".join(map(quoted, (self.tables.environment.name, *self.request.identifier)))
         kinds = {field.name: field.dataType for field in self.spark.table(name).schema.fields}
         found = self.spark.sql(sql)
         given = {one.lower() for one in found.columns}
@@ -163,7 +163,7 @@ class _Write:
         from pyspark.sql.functions import col, lit
 
         chosen = [
-            (col(f"`{field.name}`") if field.name.lower() in given else lit(None))
+            (col(quoted(field.name)) if field.name.lower() in given else lit(None))
             .cast(kinds[field.name])
             .alias(field.name)
             for field in target.fields
@@ -180,7 +180,7 @@ class _Write:
             change_rows(self.spark, name, rows, self.request, target, shared)
 
     def _check_partitions(self, base: Table, prepared: Staging) -> None:
-        """Refuse to replace partitions of a table with files of another partitioning: Spark would leave their rows beside the new ones."""
+        """Refuse to replace partitions of a table with files of another partitioning: Spark would leave their rows next to the new ones."""
         specs, wanted = base.specs(), prepared.table_metadata.spec()
         others = [
             file
@@ -254,8 +254,8 @@ class _Write:
 
 
 @contextmanager
-def _told(request: WriteRequest) -> Iterator[None]:
-    """Tell in one line what Spark raises, which is many lines of Java."""
+def _in_one_line(request: WriteRequest) -> Iterator[None]:
+    """Report in one line what Spark raises, which is many lines of Java."""
     try:
         yield
     except SlipwayError:

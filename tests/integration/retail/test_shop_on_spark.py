@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from tests.harness.commands import ROOT, Commands, environment
 from tests.harness.projects import manifests, ordered, published, static
@@ -15,6 +16,7 @@ from tests.integration.spark.conftest import QUICKLY
 from slipway.engines.duckdb.digest import DIGEST
 from slipway.iceberg.metadata_files import summary_of
 
+pytestmark = pytest.mark.spark
 BY_SPARK = {
     "curated": ("trading_days", "customers", "cancellations_matched", "products", "customer_history"),
     "serving": ("customer_cohorts", "revenue_features", "customer_value"),
