@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import boto3
 import duckdb
@@ -113,3 +116,17 @@ def catalog(built: Meters) -> Iterator[SqlCatalog]:
     """The catalog of the project that is built, as another program opens it."""
     with built.catalog() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One session of Spark for all tests of a process, which can have no second one; it takes half a minute to start."""
+    if find_spec("pyspark") is None:
+        pytest.skip("pyspark is not installed: scripts/test --spark installs it")
+    from tests.harness.catalog_runs import CatalogRun
+
+    from slipway.engines.spark.local_session import local_session
+
+    with ExitStack() as stack:
+        run = CatalogRun(tmp_path_factory.mktemp("session"), stack)
+        yield stack.enter_context(local_session("lake", run.served))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.spark.conftest import spark  # noqa: F401 - the fixture
 from tests.integration.spark.translation.conftest import engines  # noqa: F401 - the fixture
 from tests.integration.spark.translation.engines import BothEngines
 from tests.unit.retail.conftest import (

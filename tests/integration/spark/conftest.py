@@ -1,18 +1,17 @@
-"""One session of Spark for all tests of a worker: it takes half a minute to start. Each run gets a catalog of its own in it."""
+"""Runs of Spark: each gets a catalog of its own in the one session."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.harness.catalog_runs import CatalogRun
 
-from slipway.engines.spark.local_session import catalog_properties, local_session
+from slipway.engines.spark.local_session import catalog_properties
 
 _number = itertools.count(1)
 
@@ -46,16 +45,6 @@ class SparkRun(CatalogRun):
         tables = {name: f"{self.catalog_name}.{self.layer}.{name}" for name in self.names}
         made = text.format(run=self.catalog_name, layer=self.layer, **tables)
         return [tuple(row) for row in self.spark.sql(made).collect()]
-
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The session."""
-    if find_spec("pyspark") is None:
-        pytest.skip("pyspark is not installed: scripts/test --spark installs it")
-    with ExitStack() as stack:
-        run = CatalogRun(tmp_path_factory.mktemp("session"), stack)
-        yield stack.enter_context(local_session("lake", run.served))
 
 
 @pytest.fixture
