@@ -14,7 +14,6 @@ from slipway.inference.moment_forms import (
     MOMENTS,
     SHORT_YEARS,
     Moment,
-    is_one_order,
     likely_moments,
     possible_moments,
 )
@@ -143,8 +142,8 @@ def _moments(
 
 def _nearly(
     connection: duckdb.DuckDBPyConnection, typed: str, some: Sequence[str], like_days: int
-) -> tuple[Moment, int] | None:
-    """The reading as dates or times that nine of ten values or more have; None where two such readings differ in the order of day and month."""
+) -> tuple[Sequence[Moment], int] | None:
+    """The readings as dates or times that most values have, and how many; None where those are less than nine of ten."""
     candidates = likely_moments(some, MOMENTS) if like_days else []
     if not candidates:
         return None
@@ -155,7 +154,7 @@ def _nearly(
     total, *found = (int(one or 0) for one in _one(connection, f"select sum(times), {query} {typed}"))
     most = max(found)
     best = [one for one, count in zip(candidates, found, strict=True) if count == most]
-    return (best[0], most) if most * 10 >= total * 9 and is_one_order(best) else None
+    return (best, most) if most * 10 >= total * 9 else None
 
 
 def column_of(name: str, moment: Moment) -> Column:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from slipway.counts import plural
-from slipway.inference.moment_forms import EIGHT_DIGITS, LIKE_DAY, Moment, orders_of
+from slipway.inference.moment_forms import EIGHT_DIGITS, LIKE_DAY, Moment, is_one_order, orders_of
 from slipway.inference.number_forms import (
     FLOAT,
     INTEGER,
@@ -64,7 +64,7 @@ class Facts:
         values: the most frequent different ones; all where there are at most a thousand.
         moments: readings as dates or times that all values have.
         kinds: types of the values that the file itself states; empty where it states none.
-        nearly: the reading as dates or times that most values have, and how many, where no reading is that of all.
+        nearly: the readings as dates or times that most values have, and how many, where no reading is that of all.
     """
 
     rows: int
@@ -80,7 +80,7 @@ class Facts:
     values: Sequence[str] = ()
     moments: Sequence[Moment] = ()
     kinds: frozenset[str] = frozenset()
-    nearly: tuple[Moment, int] | None = None
+    nearly: tuple[Sequence[Moment], int] | None = None
 
     @property
     def typed(self) -> int:
@@ -232,11 +232,14 @@ def _of_text(facts: Facts) -> list[str]:
                 "would go to quarantine"
             )
     if facts.nearly:
-        moment, count = facts.nearly
+        (moment, *others), count = facts.nearly
+        other = next((one for one in others if not is_one_order([moment, one])), None)
         options = f" and logicalTypeOptions: {{format: '{moment.format}'}}" if moment.format else ""
+        first = "the month" if other and other.format.startswith("M") else "the day"
+        either = f", or '{other.format}' if {first} comes first" if other else ""
         found.append(
             f"it stays text, because {count:,} of {facts.typed:,} values are a {moment.logical_type} in the form {moment.format or 'of ISO 8601'}, and the "
-            f"others are not: with logicalType: {moment.logical_type}{options}, and the new data_type in the model's YAML, their rows go to quarantine"
+            f"others are not: with logicalType: {moment.logical_type}{options}{either}, and the new data_type in the model's YAML, their rows go to quarantine"
         )
     elif facts.all_are(LIKE_DAY):
         found.append(

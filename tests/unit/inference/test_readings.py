@@ -53,6 +53,10 @@ AMBIGUOUS = {
         column(*(f"{day:02}.03.2024 10:{day:02}" for day in range(1, 20)), "31.02.2024 10:00"),
         "19 of 20 values are a timestamp in the form dd.MM.yyyy HH:mm",
     ),
+    "days or months, and one that does not exist": (
+        column(*(f"0{day}.03.2024" for day in range(1, 10)), *(f"0{day}.03.2024" for day in range(1, 10)), "31.02.2024"),
+        "{format: 'dd.MM.yyyy'}, or 'MM.dd.yyyy' if the month comes first",
+    ),
     "nanoseconds": (column("2024-02-28 10:00:00.123456789"), "look like dates"),
     "nothing at all": (column("", "", ""), "no sample has a value"),
 }  # fmt: skip
