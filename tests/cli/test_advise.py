@@ -13,11 +13,11 @@ def test_memory_is_known_of_tables_that_were_built_one_after_the_other(workshop:
     assert "No table was built in 0 runs" in workshop.slipway("advise").err
     workshop.dbt("build")  # of which no memory is recorded
     done = workshop.slipway("advise")
-    assert "tables were never built while no other was" in done.err
+    assert "tables is not known, because no slipway run built them while it built no other table" in done.err
     assert "not measured" in done.out
     workshop.run("--force", "--threads", "1")
     done = workshop.slipway("advise")
-    assert done.err == "All tables fit into memory: one machine is enough.\n"
+    assert done.err == "All tables that were built in 2 runs fit into memory: one machine is enough.\n"
     found = json.loads(workshop.slipway("advise", "-o", "json").out)
     assert {one["fit"] for one in found["tables"]} == {"fits"}
     assert {one["table"] for one in found["tables"]} == set(workshop.published())

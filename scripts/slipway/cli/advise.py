@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,20 @@ from slipway.counts import plural
 if TYPE_CHECKING:
     from slipway.runs.sizing import Sizing, Sizings
 
-_HEADERS = ("table", "engine", "builds", "seconds", "read", "peak memory", "of limit", "spilled", "fit")
-_RIGHT = ("builds", "seconds", "read", "peak memory", "of limit", "spilled")
-_OPTIONAL = ("engine", "builds", "read", "peak memory")
+_HEADERS = (
+    "table",
+    "engine",
+    "builds",
+    "measured",
+    "seconds",
+    "read",
+    "peak memory",
+    "of limit",
+    "spilled",
+    "fit",
+)
+_RIGHT = ("builds", "measured", "seconds", "read", "peak memory", "of limit", "spilled")
+_OPTIONAL = ("engine", "builds", "measured", "read", "peak memory")
 
 
 @click.command("advise")
@@ -26,7 +38,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
     """Show what tables needed to be built in the newest runs, and which of them come to the limits of one machine.
 
     Of each table the most that a build took: seconds, bytes read, memory, its part of what DuckDB was allowed, and bytes in temporary
-    files for which memory had no room. Memory is known only of tables that were built while no other was.
+    files for which memory had no room. Memory is known only of tables that DuckDB built while it built no other.
     """
     from slipway.runs.sizing import sizings
 
@@ -42,7 +54,7 @@ def command(limit: int, output_: str, target: str | None, project_dir: Path | No
         )
         return
     output.table(_HEADERS, [_cells(one) for one in found.tables], right=_RIGHT, optional=_OPTIONAL)
-    for line in _advice(found):
+    for line in advice(found):
         output.message(line)
 
 
@@ -51,6 +63,7 @@ def _cells(one: Sizing) -> list[str | int | None]:
         one.table,
         one.engine,
         one.builds,
+        one.measured,
         f"{one.seconds:,.1f}",
         figures.size(one.bytes_read),
         figures.size(one.peak_memory),
@@ -60,35 +73,47 @@ def _cells(one: Sizing) -> list[str | int | None]:
     ]
 
 
-def _advice(found: Sizings) -> list[str]:
+def advice(found: Sizings) -> list[str]:
+    """What to do about tables that come to the limits, and of which it is not known whether they do; a sentence each.
+
+    Args:
+        found: what tables needed, at least one.
+    """
     from slipway.engines.writers import SPARK
     from slipway.runs.sizing import Fit
 
-    by_fit: dict[str, list[str]] = {}
+    by_fit: dict[Fit, list[Sizing]] = {}
     for one in found.tables:
-        if one.fit is Fit.UNKNOWN and one.engine == SPARK:  # its memory is no matter of this machine
-            continue
-        by_fit.setdefault(one.fit, []).append(one.table)
+        by_fit.setdefault(one.fit, []).append(one)
     lines = []
-    if names := by_fit.get(Fit.SPILLS):
+    if spilling := by_fit.get(Fit.SPILLS):
         lines.append(
-            f"No room in memory: {', '.join(names)}. Build fewer rows at a time (an incremental model, batches), or raise memory_limit. "
+            f"No room in memory: {_names(spilling)}. Build fewer rows at a time (an incremental model, batches), or raise memory_limit. "
             "What no machine of yours has memory for is work for several machines."
         )
-    if names := by_fit.get(Fit.CLOSE):
-        lines.append(
-            f"Close to the limit: {', '.join(names)}. What grows will spill to disk, which is slower."
-        )
+    if close := by_fit.get(Fit.CLOSE):
+        lines.append(f"Close to the limit: {_names(close)}. What grows will spill to disk, which is slower.")
     lines += [
         f"{one.table} reaches the limit in about {plural(one.days_left, 'day')} if it grows on as it did."
         for one in found.tables
         if one.days_left is not None
     ]
-    if names := by_fit.get(Fit.UNKNOWN):
+    unknown = by_fit.get(Fit.UNKNOWN, [])
+    if of_duckdb := [one for one in unknown if one.engine != SPARK]:
         lines.append(
-            f"{plural(len(names), 'table', 'were', 'was')} never built while no other was, so their memory is not known. "
-            "slipway run --force --threads 1 measures every table."
+            f"The memory of {plural(len(of_duckdb), 'table')} is not known, because no slipway run built {'them' if len(of_duckdb) > 1 else 'it'} while it built no other table. "
+            "slipway run --force --threads 1 measures every table that DuckDB computes."
+        )
+    if of_spark := [one for one in unknown if one.engine == SPARK]:
+        lines.append(
+            f"The memory of {_names(of_spark)} is not known, because Spark computes {'them' if len(of_spark) > 1 else 'it'} in a process of its own."
         )
     if not lines:
-        lines.append("All tables fit into memory: one machine is enough.")
+        lines.append(
+            f"All tables that were built in {plural(found.runs, 'run')} fit into memory: one machine is enough."
+        )
     return lines
+
+
+def _names(tables: Sequence[Sizing]) -> str:
+    return ", ".join(one.table for one in tables)

@@ -57,8 +57,8 @@ class Build:
 class Sizing:
     """The most that a table needed in several builds.
 
-    ``engine`` is what computed it last. ``share`` is of the memory that DuckDB was allowed in the same build. ``days_left`` says after how many days the memory is taken, if
-    it grows on as it did; None where it does not grow, or where that is not known.
+    ``engine`` is what computed it last. ``measured`` counts the builds whose memory is known, none of a table that Spark computes. ``share`` is of the memory that DuckDB was
+    allowed in the same build. ``days_left`` says after how many days the memory is taken, if it grows on as it did; None where it does not grow, or where that is not known.
     """
 
     table: str
@@ -137,12 +137,17 @@ def sizing(table: str, builds: Sequence[Build]) -> Sizing:
     Args:
         table: ``layer.table``.
         builds: in the order of time, at least one. Only the newest that were measured decide how it fits, because what once was
-            too large may have been repaired.
+            too large may have been repaired. What DuckDB needed says nothing of a table that Spark computes now.
     """
-    measured = [one for one in builds if one.share is not None]
+    engine = builds[-1].engine
+    by_duckdb = [one for one in builds if one.engine == engine == DUCKDB]
+    measured = [one for one in by_duckdb if one.share is not None]
     latest = measured[-_LATEST:]
     share = max((one.share for one in latest if one.share is not None), default=None)
-    spilled = max((one.spilled for one in latest if one.spilled is not None), default=None)
+    spills = [
+        one.spilled for one in by_duckdb if one.spilled is not None
+    ]  # also where the limit is not known
+    spilled = max(spills[-_LATEST:], default=None)
     if spilled:
         fit = Fit.SPILLS
     elif share is None:
@@ -151,7 +156,7 @@ def sizing(table: str, builds: Sequence[Build]) -> Sizing:
         fit = Fit.CLOSE if share >= _CLOSE else Fit.FITS
     return Sizing(
         table,
-        builds[-1].engine,
+        engine,
         fit,
         len(builds),
         len(measured),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slipway.engines.writers import SPARK
 from slipway.runs.sizing import Build, Fit, sizing
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -51,6 +53,27 @@ def test_how_a_table_fits(known: Sequence[Build], fit: Fit) -> None:
 def test_a_limit_that_is_not_known_is_no_measure() -> None:
     (known,) = builds(50)
     assert sizing("t", [Build(known.at, 1.0, 1, known.peak_memory, 0, None)]).fit is Fit.UNKNOWN
+
+
+def test_what_spilled_did_so_whatever_the_limit_was() -> None:
+    (known,) = builds(50, spilled=7)
+    found = sizing("t", [replace(known, limit=None)])
+    assert (found.fit, found.spilled, found.measured) == (Fit.SPILLS, 7, 0)
+
+
+@pytest.mark.parametrize("before", [builds(None, None), builds(10, 20, 30), builds(10, spilled=5)])
+def test_memory_is_not_known_of_what_spark_computes(before: list[Build]) -> None:
+    by_spark = Build(FIRST + timedelta(days=9), 1.0, None, None, None, LIMIT, SPARK)
+    found = sizing("t", [*before, by_spark])
+    assert (found.engine, found.fit) == (SPARK, Fit.UNKNOWN)
+    assert (found.measured, found.peak_memory, found.share, found.spilled, found.days_left) == (
+        0,
+        *[None] * 4,
+    )
+    assert found.builds == len(before) + 1
+    # DuckDB computes it again, and what is known of DuckDB counts
+    after = sizing("t", [by_spark, *before])
+    assert (after.fit, after.share) == (sizing("t", before).fit, sizing("t", before).share)
 
 
 @pytest.mark.parametrize(
