@@ -137,6 +137,7 @@ def test_rows_and_snapshots_are_those_of_the_published_tables(site: tuple[Worksh
         assert (float(values["row_count"]), float(values["files"])) == (read.num_rows, len(files)), name
         assert float(values["size"]) == sum(Path(path).stat().st_size for path in files), name
         assert values["snapshot"] == f"#{table.metadata.current_snapshot_id}"
+        assert values["engine"] == "duckdb"
         assert values["run"] == workshop.manifests()[0]["run_id"]
         assert [column["name"] for column in sorted(node["columns"].values(), key=lambda c: c["index"])] == (
             read.column_names

@@ -137,9 +137,10 @@ def log(
     """Show how many rows TABLE has in each release, and the sums of its measures, newest release first.
 
     Measures are the columns that measures of dbt's semantic models sum, or else all numeric columns but those of the key. = marks
-    a release with the rows of the release before. Rollbacks and promotions are named. Each data file is read once, whatever releases it is in. Sums of columns that a contract classifies are
+    a release with the rows of the release before. Rollbacks and promotions are named, and the engine where DuckDB did not compute all of them. Each data file is read once, whatever releases it is in. Sums of columns that a contract classifies are
     hidden: of internal ones those over fewer than ten rows, of others all.
     """
+    from slipway.engines.writers import DUCKDB
     from slipway.query.table_history import log as log_of
 
     columns, lines = log_of(project_dir, target, table, where or "", limit, show_classified=show_classified)
@@ -147,13 +148,15 @@ def log(
         output.as_json([_record(line) for line in lines])
         return
     shown = columns[:_MOST]
+    engine = ("engine",) if any(line.engine not in ("", DUCKDB) for line in lines) else ()
     output.table(
-        ("release", "published (UTC)", "commit", "rows", *shown, ""),
+        ("release", "published (UTC)", "commit", *engine, "rows", *shown, ""),
         [
             (
                 line.release.number,
                 figures.moment(line.release.published_at),
                 figures.commit(line.release.code.commit, line.release.code.dirty),
+                *(line.engine for _ in engine),
                 "not kept" if line.rows is None else f"{line.rows:,}",
                 *(_sum(line, column) for column in shown),
                 " ".join(part for part in ("=" if line.same else "", line.release.note) if part),
@@ -189,4 +192,5 @@ def _record(line: LogLine) -> dict[str, object]:
         "rows": line.rows,
         "sums": line.sums,
         "hidden": list(line.hidden),
+        "engine": line.engine,
     }

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
 _FEW, _SOME = 5, 10  # lines of one kind before the rest is only counted
 _GOOD = (Status.PASS, Status.SUCCESS, Status.NOT_RUN, Status.SKIPPED)
-_HEADERS = ("table", "change", "rows", "before", "added", "removed", "files", "size", "seconds", "snapshot")
+_HEADERS: tuple[str, ...] = (
+    "table",
+    "change",
+    "rows",
+    "before",
+    "added",
+    "removed",
+    "files",
+    "size",
+    "seconds",
+    "snapshot",
+)
 _OPTIONAL = ("snapshot", "files", "size", "before", "seconds")
 
 
@@ -64,14 +75,18 @@ def _with_tables(manifest: RunManifest) -> list[Node]:
 
 def _built(nodes: list[Node]) -> Iterator[str]:
     width = max((len(node.table or "") for node in nodes), default=0)
+    with_engine = any(node.other_engine for node in nodes)
     if nodes:
-        yield f"{'table':<{width}}  {'':<12}  {'rows':>11}  {'added':>9}  {'removed':>9}  {'written':>9}  {'s':>6}"
+        header = f"{'table':<{width}}  {'':<12}  {'rows':>11}  {'added':>9}  {'removed':>9}  {'written':>9}  {'s':>6}"
+        yield f"{header}  engine" if with_engine else header
     for node in nodes:
         cells = f"{node.table:<{width}}  {figures.change(node):<12}  {figures.number(node.rows_after):>11}"
         if node.change is Change.BUILT:
             added, removed = figures.number(node.rows_added), figures.number(node.rows_removed)
             written = figures.size(node.bytes_written)
             cells += f"  {added:>9}  {removed:>9}  {written:>9}  {node.seconds:>6.2f}"
+        if engine := node.other_engine:
+            cells = f"{cells:<{len(header)}}  {engine}"
         yield cells.rstrip()
 
 
@@ -264,7 +279,11 @@ def _tables(manifest: RunManifest) -> None:
     nodes, shown = manifest.nodes, _with_tables(manifest)
     if shown:
         output.result("")
-        output.table(_HEADERS, [_table(node) for node in shown], right=_HEADERS[2:], optional=_OPTIONAL)
+        headers, rows = _HEADERS, [_table(node) for node in shown]
+        if any(engines := [node.other_engine for node in shown]):
+            headers = (*headers, "engine")
+            rows = [[*row, engine] for row, engine in zip(rows, engines, strict=True)]
+        output.table(headers, rows, right=_HEADERS[2:], optional=_OPTIONAL)
     other = [f"{node.table}: {node.stale or node.kept}" for node in nodes if node.stale or node.kept]
     _list("rows made by other code", other)
     _list("notes", [f"{node.table}: {note}" for node in nodes if node.table for note in node.notes])

@@ -72,7 +72,7 @@ def _circumstances(origin: TableOrigin, source: Source) -> Iterator[tuple[str, s
     elif len(origin.made_by) > 1:
         yield "made by", f"{len(origin.made_by)} definitions, which is intended: {origin.kept}"
     written = figures.moment(source.written_at)
-    yield "snapshot", f"{source.version}, written {written} UTC ({source.operation})"
+    yield "snapshot", f"{source.version}, written {written} UTC ({source.operation}){_by(source)}"
     yield "metadata", origin.metadata_location
 
 
@@ -106,7 +106,15 @@ def _note(source: Source, *, repeated: bool) -> str:
     if source.written_at is None:
         return "of another environment" if source.table.count(".") > 1 else "no longer known"
     notes = [] if source.is_published else ["published is newer"]
+    notes += [f"by {source.engine}"] if _by(source) else []
     return ", ".join([*notes, *(["as above"] if repeated and source.inputs else [])])
+
+
+def _by(source: Source) -> str:
+    """What computed it, if it is not DuckDB."""
+    from slipway.engines.writers import DUCKDB
+
+    return f", computed by {source.engine}" if source.engine not in ("", DUCKDB) else ""
 
 
 def _files(origin: TableOrigin) -> None:

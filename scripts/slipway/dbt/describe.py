@@ -16,6 +16,7 @@ from slipway.contracts.contract_files import read_contracts
 from slipway.dbt.compiled import compiled
 from slipway.dbt.nodes import DbtManifest, DbtNode, table_of
 from slipway.engines.duckdb.target import COMMENT
+from slipway.engines.writers import engine_in
 from slipway.iceberg.types import duckdb_type
 from slipway.landing.feeds import Feed
 from slipway.names import TableName
@@ -36,7 +37,7 @@ _FIXED = (
     "table_owner",
 )
 TABLE_TYPE = "ICEBERG TABLE"
-_STATISTICS = ("row_count", "size", "files", "snapshot", "written", "run")
+_STATISTICS = ("row_count", "size", "files", "snapshot", "written", "run", "engine")
 
 
 def catalog_query(inputs: RunInputs, relations: Iterable[Any]) -> str:
@@ -94,6 +95,7 @@ def statistics(table: Table) -> dict[str, tuple[str, str, str]]:
             "When the snapshot was written, UTC",
         ),
         ("Run", summary.get("slipway.run-id", "unknown"), "The run that wrote the snapshot"),
+        ("Engine", engine_in(summary) or "unknown", "What computed the rows of the snapshot"),
     )
     return dict(zip(_STATISTICS, values, strict=True))
 

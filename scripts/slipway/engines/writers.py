@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import duckdb
@@ -13,6 +14,14 @@ from slipway.iceberg.tables import Tables
 DUCKDB, SPARK = "duckdb", "spark"
 ENGINES = (DUCKDB, SPARK)
 """The engines that can be configured for a model, and the names by which records say which one computed it."""
+
+ENGINE = "slipway.engine"
+"""Key in a snapshot's summary: which engine computed its rows; those of DuckDB do not say it."""
+
+
+def engine_in(summary: Mapping[str, str]) -> str:
+    """The engine that computed the rows of a snapshot, by its summary; empty if Slipway did not write it."""
+    return summary.get(ENGINE) or (DUCKDB if "slipway.run-id" in summary else "")
 
 
 class Writer(Protocol):

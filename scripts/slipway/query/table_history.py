@@ -28,11 +28,12 @@ from slipway.counts import plural
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.digest import Digest, digests_by, recorded
 from slipway.engines.duckdb.scan import FILE, check_read_by_id, files_relation
+from slipway.engines.writers import engine_in
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import ContractError, DamagedError, NotFoundError, UsageError, first_line
 from slipway.governance.classified_columns import with_lineage
 from slipway.governance.recorded_lineage import TablesOfCut
-from slipway.iceberg.metadata_files import locations_of
+from slipway.iceberg.metadata_files import locations_of, summary_of
 from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import duckdb_type, promotable
 from slipway.names import TableName
@@ -529,6 +530,7 @@ class LogLine:
         rows: how many there are, None when the state is not kept any more.
         sums: by column, None for one without a value, and for one that is hidden.
         hidden: columns whose sums are hidden because they are classified.
+        engine: what computed the rows; empty when that is not known.
     """
 
     release: Release
@@ -536,6 +538,7 @@ class LogLine:
     rows: int | None
     sums: dict[str, Any] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
+    engine: str = ""
 
 
 def log(
@@ -587,8 +590,9 @@ def log(
                 column: None if column in hidden else value
                 for column, value in zip(columns, sums, strict=True)
             }
+            by = engine_in(summary_of(period.state.shown))
             for at, release in enumerate(period.releases):
-                lines.append(LogLine(release, at > 0, count, shown_sums, hidden))
+                lines.append(LogLine(release, at > 0, count, shown_sums, hidden, by))
     records = {release.number: release for release in published.records.readable_releases()[0]}
     lines += [LogLine(records[number], same=False, rows=None) for number in lost]
     lines = [line for line in lines if line.release.number in shown]

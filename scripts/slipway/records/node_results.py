@@ -51,6 +51,9 @@ class Status(StrEnum):
         return self in (Status.NOT_RUN, Status.SKIPPED)
 
 
+_USUAL_ENGINE = "duckdb"
+
+
 class Definition(Record):
     """Code that made rows of a table: the key of the definition, and the run and commit that it was first used in.
 
@@ -111,6 +114,11 @@ class Node(Record):
     phases: dict[str, float] = Field(default_factory=dict)
     inputs: dict[str, str] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
+
+    @property
+    def other_engine(self) -> str:
+        """The engine that computes its table, if it is not DuckDB; empty for a table that the run only read as it was."""
+        return "" if self.engine == _USUAL_ENGINE or self.change is Change.PINNED else self.engine
 
 
 def said(message: str) -> str:

@@ -17,6 +17,7 @@ from pyiceberg.table.snapshots import Snapshot
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.constraints import Held
 from slipway.engines.duckdb.scan import scanning, whole_scan
+from slipway.engines.writers import engine_in
 from slipway.errors import DamagedError, NotFoundError
 from slipway.iceberg.snapshots import current_content, snapshot_with
 from slipway.names import TableName
@@ -49,6 +50,7 @@ class Source:
         operation: Iceberg's name for what the snapshot did.
         is_published: the catalog still shows this state.
         inputs: what it was built from, table to version.
+        engine: what computed its rows; empty if another tool wrote it.
     """
 
     table: str
@@ -61,6 +63,7 @@ class Source:
     operation: str | None = None
     is_published: bool = False
     inputs: dict[str, str] = field(default_factory=dict)
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def _source(published: Published, name: str, version: str) -> Source:
         or (snapshot.summary.operation.value if snapshot.summary else None),
         is_published=is_published,
         inputs=dict(sorted(inputs.items())),
+        engine=engine_in(summary),
     )
 
 

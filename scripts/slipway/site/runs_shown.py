@@ -125,7 +125,8 @@ class TestShown:
 class RunShown:
     """A run as lists and plots show it; times UTC, bytes as DuckDB counted them.
 
-    ``release`` is the one that its tables were published as. ``tables`` are those that it staged: rows, bytes, rows added and rows removed. A run without a run manifest is
+    ``release`` is the one that its tables were published as. ``tables`` are those that it staged: rows, bytes, rows added and rows removed; ``engines`` names the engine of
+    those that DuckDB did not compute. A run without a run manifest is
     ``incomplete`` and has only its id.
     """
 
@@ -150,6 +151,7 @@ class RunShown:
     bytes_read: int = 0
     bytes_written: int = 0
     tables: dict[str, list[int | None]] = field(default_factory=dict)
+    engines: dict[str, str] = field(default_factory=dict)
     feeds: list[FeedShown] = field(default_factory=list)
     books: list[BooksShown] = field(default_factory=list)
     landed: dict[str, int] = field(default_factory=dict)
@@ -195,6 +197,11 @@ class RunShown:
                 node.table: [node.rows_after, node.bytes_total, node.rows_added, node.rows_removed]
                 for node in nodes
                 if node.table and node.change.stages
+            },
+            engines={
+                node.table: node.other_engine
+                for node in nodes
+                if node.table and node.change.stages and node.other_engine
             },
             feeds=[
                 FeedShown(
@@ -246,6 +253,7 @@ class Bar:
     rows: int | None
     bytes_written: int | None
     message: str
+    engine: str
 
 
 def timings(manifest: RunManifest, results: Mapping[str, Any] | None) -> list[Bar]:
@@ -277,6 +285,7 @@ def _bar(node: Node, begins: float, thread: str) -> Bar:
         rows=node.rows_after,
         bytes_written=node.bytes_written,
         message=without_values(node.message) if node.status.failed else node.stale,
+        engine=node.other_engine,
     )
 
 

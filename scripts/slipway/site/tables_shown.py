@@ -95,6 +95,7 @@ class TableShown:
     snapshot: str = ""
     written_at: str = ""
     run_id: str = ""
+    engine: str = ""
 
     @property
     def layer(self) -> str:
@@ -212,6 +213,7 @@ class Project:
             snapshot=str(stats.get("snapshot") or "").lstrip("#"),
             written_at=_iso(stats.get("written")),
             run_id=str(stats.get("run") or ""),
+            engine=str(stats.get("engine") or ""),
         )
 
     def _columns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -12,7 +13,7 @@ import pytest
 from tests.harness.projects import Meters
 from tests.integration.spark.conftest import QUICKLY
 
-from slipway.engines.spark.spark_writer import ENGINE
+from slipway.engines.writers import ENGINE
 
 LATE = """\
 {{ config(materialized='incremental', incremental_strategy='insert_overwrite', partitioned_by=['read_on']) }}
@@ -100,6 +101,21 @@ def test_runs_of_a_project_with_both_engines(mixed: Meters) -> None:
         assert snapshot.summary.additional_properties[ENGINE] == "spark"
         assert mixed.table(name).metadata.refs.keys() == {"main", "release-1"}
     assert not left_behind(mixed, 0)
+
+    shown = {
+        line.split()[0]: line.split()[-1] for line in mixed.answer("show", "latest").splitlines() if line
+    }
+    assert {name for name, last in shown.items() if last == "spark"} == BY_SPARK
+    assert ", computed by spark" in mixed.answer("show", "serving.sites")
+    (line,) = json.loads(mixed.answer("log", "serving.sites", "--output", "json"))
+    assert line["engine"] == "spark"
+    site = mixed.folder / "site"
+    mixed.answer("site", "build", "--output-dir", str(site))
+    tables = {one["name"]: one["engine"] for one in json.loads((site / "api/tables.json").read_bytes())}
+    assert {name for name, engine in tables.items() if engine == "spark"} == BY_SPARK
+    assert set(tables.values()) == {"spark", "duckdb"}
+    (run,) = json.loads((site / "api/runs.json").read_bytes())
+    assert run["engines"] == dict.fromkeys(BY_SPARK, "spark")
 
     # nothing has changed: dbt looks and starts no Spark, and then is not started itself
     assert mixed.run(SPARK_HOME="/nowhere")["outcome"] == "unchanged"

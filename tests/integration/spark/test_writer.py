@@ -14,7 +14,8 @@ from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.writer import write
 from slipway.engines.spark.local_session import catalog_properties
-from slipway.engines.spark.spark_writer import ENGINE, SparkWriter
+from slipway.engines.spark.spark_writer import SparkWriter
+from slipway.engines.writers import ENGINE
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg.metadata_files import summary_of
 from slipway.names import TableName

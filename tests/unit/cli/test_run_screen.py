@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.harness.records import node
 
 from slipway.cli import run_screen
 from slipway.records.node_results import Change, Node, Status, TestResult, Tests
@@ -35,17 +36,29 @@ def test_it_suggests_a_served_table_that_was_built(changes: dict[str, Change], s
     )
 
 
+def test_an_engine_is_named_where_it_is_not_duckdb() -> None:
+    by_duckdb = node("curated.orders", engine="duckdb", rows_after=3, rows_added=3, seconds=0.1)
+    of_before = node("curated.sums")  # of a record without the engine
+    by_spark = node("serving.pairs", engine="spark", rows_after=5, rows_added=5, seconds=2.0)
+    kept = node("serving.kept", change="unchanged", engine="spark", rows_after=4)
+    read = node("serving.read", change="pinned", engine="spark", rows_after=4)
+    assert not any("engine" in line for line in run_screen._built([by_duckdb, of_before, read]))
+    lines = list(run_screen._built([by_duckdb, of_before, by_spark, kept, read]))
+    at = lines[0].index("engine")
+    assert [line[at:] for line in lines[1:]] == ["", "", "spark", "spark", ""]
+
+
 @pytest.mark.parametrize(("status", "shown"), [(Status.SUCCESS, True), (Status.ERROR, False)])
 def test_a_query_that_failed_is_not_called_always_built(status: Status, shown: bool) -> None:
     """What DuckDB says of a wrong column is the reason of the failure, not of a build in every run."""
-    node = Node(
+    failed = Node(
         unique_id="model.shop.a",
         table="serving.a",
         status=status,
         change=Change.BUILT,
         volatile="it calls now",
     )
-    given: dict[str, Any] = {"nodes": [node]}
+    given: dict[str, Any] = {"nodes": [failed]}
     manifest = RunManifest.model_construct(**given)
     assert run_screen._of_other_code(manifest) == (
         ["", "always built: serving.a: it calls now"] if shown else []

@@ -77,11 +77,25 @@ def test_counts_are_those_of_the_manifest() -> None:
     assert "Ada" not in str(shown)
 
 
+def test_engines_are_named_that_are_not_duckdb() -> None:
+    run = manifest(
+        node("raw.a", engine="duckdb"),
+        node("raw.b", engine="spark"),
+        node("raw.c", change="same_content", engine="spark"),
+        node("raw.d", change="unchanged", engine="spark"),
+        node("raw.e", change="pinned", engine="spark"),
+        node("raw.f"),
+    )
+    assert RunShown.of(run).engines == {"raw.b": "spark", "raw.c": "spark"}
+    drawn = {bar.table: bar.engine for bar in timings(run, None)}
+    assert {table for table, engine in drawn.items() if engine} == {"raw.b", "raw.c", "raw.d"}
+
+
 def test_a_run_is_the_same_after_it_was_written_down() -> None:
     import json
     from dataclasses import asdict
 
-    shown = RunShown.of(manifest(node("raw.a", rows_after=5)))
+    shown = RunShown.of(manifest(node("raw.a", rows_after=5, engine="spark")))
     assert RunShown.from_json(json.loads(json.dumps(asdict(shown)))) == shown
 
 

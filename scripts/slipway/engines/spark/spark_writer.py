@@ -27,7 +27,7 @@ from slipway.engines.duckdb.scan import digest_after, files_relation, whole_scan
 from slipway.engines.duckdb.strategies import check_later
 from slipway.engines.duckdb.target import new_table, only_describes, target_updates
 from slipway.engines.spark.keyed_rows import change_rows, quoted
-from slipway.engines.writers import SPARK
+from slipway.engines.writers import ENGINE, SPARK
 from slipway.errors import ConfigError, SlipwayError, first_line
 from slipway.iceberg import metadata_files, schema
 from slipway.iceberg.snapshots import Staging, add_snapshot, confirm_snapshot
@@ -36,9 +36,6 @@ from slipway.run_catalog.catalog import RunCatalog
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-ENGINE = "slipway.engine"
-"""Key in a snapshot's summary: which engine computed its rows; those of DuckDB do not say it."""
 
 STRATEGIES = ("replace", "append", "insert_overwrite", "merge", "delete+insert")
 """What Spark can write until now, by names of ``WriteRequest.strategy``."""
