@@ -84,6 +84,8 @@ class Volatility:
         self._own: frozenset[str] | None = None
         self._unstable: frozenset[str] = frozenset()
         self._listing: frozenset[str] | None = None
+        self._planned: tuple[str, dict[str, Any]] = ("", {})
+        """The query that was bound last, and DuckDB's answer."""
 
     def made(self) -> frozenset[str]:
         """Names, in small letters, through which a query may list tables: functions and views that somebody made in the run's database."""
@@ -138,7 +140,7 @@ class Volatility:
             if self._own is None:
                 self._own = self._own_functions()
             self._prepare(sql, self._own, set())
-            answer = self._one("json_serialize_plan", named)
+            answer = self._plan_of(named)
             if answer.get("error") or len(answer["plans"]) != 1:
                 raise duckdb.BinderException(answer.get("error_message", "several statements"))
             found: dict[str, Any] = answer["plans"][0]
@@ -159,6 +161,7 @@ class Volatility:
         """Ask anew which functions were made in the run's database: a hook may have made some."""
         with self._lock:
             self._own = self._listing = None
+            self._planned = "", {}
 
     def _why(self, sql: str) -> str:
         if self._own is None:  # DuckDB takes many milliseconds to list its functions
@@ -167,7 +170,7 @@ class Volatility:
         reason = self._prepare(sql, own, set())
         if reason:
             return reason
-        answer = self._one("json_serialize_plan", sql)
+        answer = self._plan_of(sql)
         if answer.get("error"):
             error = _first_line(answer.get("error_message", ""))
             return f"it needs more than tables, such as a file or a variable; read that from a table instead (DuckDB: {error})"
@@ -215,6 +218,7 @@ class Volatility:
 
     def _create(self, what: str, name: _Name, definition: str) -> None:
         database, schema, relation = (quote(part) for part in name)
+        self._planned = "", {}
         self._database.execute(f"attach if not exists ':memory:' as {database}")
         self._database.execute(f"create schema if not exists {database}.{schema}")
         self._database.execute(
@@ -223,10 +227,9 @@ class Volatility:
         self._database.execute(f"create or replace {what} {database}.{schema}.{relation} {definition}")
 
     def _columns(self, name: _Name) -> list[str]:
-        rows = self._views.query(
-            f"select column_name, data_type from duckdb_columns() where {_where(name, 'table_name')} order by column_index"
-        )
-        return [f"{quote(str(column))} {kind}" for column, kind in rows]
+        # a listing of DuckDB's is searched whole, and takes the longer, the more tables there are
+        rows = self._views.query(f"describe {'.'.join(map(quote, name))}")
+        return [f"{quote(str(row[0]))} {row[1]}" for row in rows]
 
     def _own_functions(self) -> frozenset[str]:
         """Names of functions and macros that somebody made in the run's database; they go before DuckDB's.
@@ -276,6 +279,12 @@ class Volatility:
         made.execute("set enable_external_access = false")
         made.execute("set python_enable_replacements = false")
         return made
+
+    def _plan_of(self, sql: str) -> dict[str, Any]:
+        """The plan of a query whose tables are there, as DuckDB answers; the same query is often asked for twice, one after the other."""
+        if self._planned[0] != sql:
+            self._planned = sql, self._one("json_serialize_plan", sql)
+        return self._planned[1]
 
     def _one(self, function: str, sql: str) -> dict[str, Any]:
         # not as a parameter: for one of those DuckDB imports pandas
