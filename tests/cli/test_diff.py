@@ -285,11 +285,26 @@ def test_sums_of_classified_columns_are_hidden(world: World) -> None:
             assert [one["column"] for one in table(found, WEIGHTS)["effects"]] == ["parcels"]
             assert "10.125" not in json.dumps(found)
             assert "14.125" not in json.dumps(found)
+            said = world.slipway(
+                "sql",
+                f"select depot as kg, max(kg) as most, count(kg) as counted from {WEIGHTS} group by all",
+            ).err
+            assert ("are shown: most (confidential).\n" in said) is (word == "confidential"), said
         # the model may say that it is another thing
         models = world.read("models/_models.yml")
         declared = "      - {name: heaviest, config: {meta: {classification: public}}}\n"
         world.write("models/_models.yml", f"{models.rstrip()}\n{declared}")
         (newest, _) = json.loads(world.answer("log", WEIGHTS, "-o", "json"))
         assert newest["hidden"] == ["kg", "heaviest"]  # not in the release that readers see
+        # a contract that cannot be understood may classify anything
+        world.write(
+            "contracts/parcels.odcs.yaml",
+            contract.replace("name: kg, ", "nam: kg, classification: confidential, ", 1),
+        )
+        for command in (("log", WEIGHTS), ("diff", "1", "2", WEIGHTS)):
+            assert "parcels.odcs.yaml" in world.refusal(*command, code=2)
+            assert world.slipway(*command, "--show-classified").code in (0, 1)
+        done = world.slipway("sql", f"select kg from {WEIGHTS}")
+        assert (done.code, "Whether columns are classified is not known" in done.err) == (0, True), done
     finally:
         world.write("contracts/parcels.odcs.yaml", contract)

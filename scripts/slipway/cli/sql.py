@@ -95,7 +95,9 @@ def command(
     if result.classified:
         listed = [f"{name} ({given})" for name, given in result.classified.items()]
         named = ", ".join(listed[:_FEW]) + (f" and {len(listed) - _FEW} more" if len(listed) > _FEW else "")
-        output.message(f"A contract classifies these columns, which are shown: {named}.")
+        output.message(f"These columns are classified, or made from what is, and are shown: {named}.")
+    if result.not_understood:
+        output.message(f"Whether columns are classified is not known: {result.not_understood}")
 
 
 def write(result: QueryResult, form: str, *, limit: int) -> None:

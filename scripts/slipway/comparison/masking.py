@@ -14,7 +14,7 @@ from slipway.contracts.classification import (
     classifications,
     described_columns,
 )
-from slipway.contracts.contract_files import look_at_all
+from slipway.contracts.contract_files import read_contracts
 from slipway.secrets import MASK
 from slipway.sql_text import literal, quote
 
@@ -22,17 +22,19 @@ from slipway.sql_text import literal, quote
 def classifications_of(
     project: Path, dbt_manifest: Mapping[str, Any] | None, *, show_classified: bool = False
 ) -> Classifications:
-    """How the contracts of a project, and ``meta`` of its models, classify columns. Contracts with mistakes are passed over.
+    """How the contracts of a project, and ``meta`` of its models, classify columns.
 
     Args:
         project: folder of dbt_project.yml.
         dbt_manifest: dbt's manifest, None where it is not known.
         show_classified: somebody asked to see all values: nothing is hidden.
+
+    Raises:
+        ConfigError: a contract cannot be understood, so that it is not known what it classifies.
     """
     if show_classified:
         return NOTHING_HIDDEN
-    contracts = [reading.contract for reading in look_at_all(project) if reading.contract]
-    return classifications(contracts, described_columns(dbt_manifest))
+    return classifications(read_contracts(project), described_columns(dbt_manifest))
 
 
 def masked(table: TableComparison, classified: Classifications) -> TableComparison:

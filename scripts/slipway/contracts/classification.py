@@ -72,6 +72,11 @@ class Classifications:
         return not given <= _IN_SUMS or (rows < FEW_ROWS and not given <= _PUBLIC)
 
 
+def strictest(given: Iterable[str]) -> str:
+    """The strictest of some classifications, empty for none; a word that is none of the usual ones is stricter than they are."""
+    return max(sorted(given), key=lambda one: SECRECY.get(one, len(SECRECY)), default="")
+
+
 NOTHING_HIDDEN = Classifications()
 """Where somebody has asked for all values with ``--show-classified``."""
 

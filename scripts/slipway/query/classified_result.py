@@ -1,74 +1,144 @@
-"""Which columns of a query's result have the names of columns that contracts classify."""
+"""How columns of published tables, and of the results of queries, are classified: by declarations, and by what they are made from."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from slipway.alerts.lineage import Lineage
-from slipway.contracts.contract_files import look_at_all
-from slipway.contracts.model import Contract
-from slipway.errors import SlipwayError
-from slipway.landing.feeds import Feed
-from slipway.records.store import Records
+from slipway.comparison.masking import classifications_of
+from slipway.contracts.classification import Classifications, strictest
+from slipway.errors import DamagedError
+from slipway.governance.classified_columns import with_lineage
+from slipway.governance.query_plan import QueryColumns, UnknownPlanError, columns_of
+from slipway.governance.recorded_lineage import TablesOfCut
+from slipway.names import TableName
+from slipway.releases.cut import Cut
+from slipway.releases.published import Published
+from slipway.sql_text import quote
+
+if TYPE_CHECKING:
+    import duckdb
 
 _OPEN = ("public", "internal")
 """Whoever may query tables may see these."""
 
 
-def classified_result(
-    project: Path, records: Records, columns: Iterable[str], tables: Collection[str]
-) -> dict[str, str]:
-    """Columns of a result with their classification, by only their names: what an alias or an expression renames is not found.
-
-    A contract counts where the query names its table, or one that is made from it as dbt's manifest of the last release says. Contracts with mistakes
-    are passed over.
+def classified_in(
+    project: Path, published: Published, tables: Collection[str], cut: Cut, *, show_classified: bool = False
+) -> Classifications:
+    """How the columns of published tables are classified, also by what they are made from.
 
     Args:
         project: folder of dbt_project.yml.
-        records: of the environment.
-        columns: names of the result.
-        tables: ``layer.table`` of those that the query names.
+        published: the environment.
+        tables: ``layer.table`` of those that are asked for.
+        cut: which state of the tables.
+        show_classified: somebody asked to see all values: nothing is hidden.
+
+    Raises:
+        ConfigError: a contract cannot be understood, so that it is not known what it classifies.
     """
-    wanted = {name.casefold(): name for name in columns}
-    contracts = [one.contract for one in look_at_all(project) if one.contract]
-    named = [(one, found) for one in contracts if (found := _classified(one, wanted))]
-    if not named:
-        return {}
-    lineage = _lineage(records, contracts)
-    shown: dict[str, str] = {}
-    for contract, found in named:
-        if any(set(tables) & set(lineage.affected(table).tables) for table in _tables(contract)):
-            shown |= found
-    return shown
-
-
-def _classified(contract: Contract, wanted: dict[str, str]) -> dict[str, str]:
-    return {
-        wanted[name.casefold()]: column.classification
-        for table in contract.tables
-        for column in table.columns
-        for name in (column.name, column.header)
-        if column.classification
-        and column.classification.casefold() not in _OPEN
-        and name.casefold() in wanted
-    }
-
-
-def _tables(contract: Contract) -> Iterator[str]:
-    with suppress(SlipwayError):  # described wrongly: lint reports it
-        if feed := Feed.of(contract):
-            yield f"raw.{feed.name}"
-            return
-    for table in contract.tables:
-        name = table.physical_name or table.name
-        yield name if "." in name else contract.id
-
-
-def _lineage(records: Records, contracts: Iterable[Contract]) -> Lineage:
-    manifest = None
-    with suppress(SlipwayError):  # records that are damaged are reported elsewhere
+    described, records = None, published.records
+    with suppress(DamagedError):  # what contracts declare holds all the same
         last = records.last_release()
-        manifest = records.dbt_manifest(last.run_id) if last else None
-    return Lineage(manifest or {}, contracts)
+        described = records.dbt_manifest(last.run_id) if last else None
+    given = classifications_of(project, described, show_classified=show_classified)
+    columns = TablesOfCut(published, cut)
+    return with_lineage(given, described, tables, columns, records, columns.made)
+
+
+def classified_result(
+    project: Path, published: Published, cut: Cut, sql: str, columns: Iterable[str]
+) -> dict[str, str]:
+    """Columns of a result that show more than an internal classification allows, each with the strictest one that it has.
+
+    A column of the result has the classifications of the columns whose values make its own. Where the query cannot be resolved, it has those of the columns of its name
+    in the tables that the query may read.
+
+    Args:
+        project: folder of dbt_project.yml.
+        published: the environment.
+        cut: the tables that the query read.
+        sql: the query.
+        columns: names of the result.
+
+    Raises:
+        ConfigError: a contract cannot be understood, so that it is not known what it classifies.
+    """
+    tables = cut.mentioned_in(sql)
+    classified = classified_in(project, published, tables, cut)
+    by_table = {name: classified.of_table(name).by_name for name in tables}
+    if not any(any(map(_strict, found.values())) for found in by_table.values()):
+        return {}
+    try:
+        query = _resolved(published.environment.name, sql, TablesOfCut(published, cut), tables)
+    except UnknownPlanError:
+        return _shown({name: frozenset().union(*_of_name(by_table.values(), name)) for name in columns})
+    return _shown({name: _of_sources(by_table, query, name) for name in columns})
+
+
+def _resolved(
+    database: str, sql: str, known: Mapping[str, Mapping[str, str]], tables: Iterable[str]
+) -> QueryColumns:
+    """What a query depends on, found out with tables without rows.
+
+    Raises:
+        UnknownPlanError: it is not a query of only these tables, or has something whose lineage is not known.
+    """
+    import duckdb
+
+    with duckdb.connect(config={"enable_external_access": False}) as connection:
+        try:
+            _create(connection, database, known, tables)
+        except duckdb.Error as error:
+            raise UnknownPlanError(str(error)) from error
+        return columns_of(connection, sql)
+
+
+def _create(
+    connection: duckdb.DuckDBPyConnection,
+    database: str,
+    known: Mapping[str, Mapping[str, str]],
+    tables: Iterable[str],
+) -> None:
+    layers = {TableName.parse(name).namespace.casefold() for name in tables}
+    # a table would be one of the database or of the layer of this name, as where the query ran
+    called = quote("unnamed" if database.casefold() in layers else database)
+    connection.execute(f"attach ':memory:' as {called}")
+    connection.execute(f"use {called}")
+    for name in tables:
+        table = TableName.parse(name)
+        if columns := known.get(name):
+            listed = ", ".join(f"{quote(column)} {kind}" for column, kind in columns.items())
+            connection.execute(f"create schema if not exists {quote(table.namespace)}")
+            connection.execute(f"create table {quote(table.namespace)}.{quote(table.name)} ({listed})")
+
+
+def _of_sources(
+    by_table: Mapping[str, Mapping[str, frozenset[str]]], query: QueryColumns, name: str
+) -> frozenset[str]:
+    own = {column.casefold(): column for column in query.columns}
+    if (column := own.get(name.casefold())) is None:
+        return frozenset().union(*_of_name(by_table.values(), name))
+    made = query.columns[column] - query.only_counted.get(column, frozenset())
+    folded = {table.casefold(): found for table, found in by_table.items()}
+    return frozenset().union(
+        *(
+            folded.get(f"{schema}.{table}".casefold(), {}).get(source.casefold(), frozenset())
+            for schema, table, source in made
+        )
+    )
+
+
+def _of_name(found: Iterable[Mapping[str, frozenset[str]]], name: str) -> list[frozenset[str]]:
+    return [by_name.get(name.casefold(), frozenset()) for by_name in found]
+
+
+def _strict(given: Collection[str]) -> bool:
+    return any(one not in _OPEN for one in given)
+
+
+def _shown(found: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    return {name: strictest(given) for name, given in found.items() if _strict(given)}

@@ -19,11 +19,10 @@ from pyiceberg.table import Table
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.scan import find_damaged, whole_scan
 from slipway.environments.profiles import find_project
-from slipway.errors import NotFoundError, SlipwayError, UnavailableError, UsageError
+from slipway.errors import ConfigError, NotFoundError, SlipwayError, UnavailableError, UsageError
 from slipway.iceberg.metadata_files import locations_of
 from slipway.names import TableName
 from slipway.query import sandbox
-from slipway.records.store import Records
 from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of, find_run
 from slipway.releases.published import Published
@@ -110,10 +109,12 @@ class QueryResult:
         is_plan: the result is an EXPLAIN.
 
     Attributes:
-        classified: columns with the names of columns that contracts classify, as far as somebody has looked.
+        classified: columns with their classifications, of those that are stricter than internal.
+        not_understood: why it is not known which columns are classified, in a sentence; empty if it is.
     """
 
     classified: Mapping[str, str] = MappingProxyType({})
+    not_understood: str = ""
 
     def __init__(
         self,
@@ -395,7 +396,10 @@ def query(
         from slipway.query.classified_result import classified_result  # contracts take a while to import
 
         names = [column.name for column in result.columns]
-        result.classified = classified_result(project, Records(environment), names, cut.mentioned_in(sql))
+        try:
+            result.classified = classified_result(project, published, cut, sql, names)
+        except ConfigError as error:  # contracts keep nobody from reading tables
+            result.not_understood = error.line()
     return result
 
 

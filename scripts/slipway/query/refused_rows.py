@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from slipway.comparison.masking import with_field
-from slipway.contracts.classification import (
-    NOTHING_HIDDEN,
-    Classifications,
-    classifications,
-    described_columns,
-)
-from slipway.contracts.contract_files import read_contracts
 from slipway.environments.profiles import find_project
 from slipway.errors import DamagedError, NotFoundError, UsageError
-from slipway.governance.classified_columns import with_lineage
-from slipway.governance.recorded_lineage import TablesOfCut
 from slipway.names import TableName
+from slipway.query.classified_result import classified_in
 from slipway.query.queries import Column, QueryResult, moment, run_query
 from slipway.records.run_manifest import RunManifest
 from slipway.records.store import Records
@@ -126,7 +117,9 @@ def refused_rows(
     name = _table(cut, table)
     columns = _columns(published, cut, name)
     ordered = [one for one in _FIRST if one in columns] + [one for one in columns if one not in _FIRST]
-    classified = NOTHING_HIDDEN if show_classified else _classified(project_dir, published, cut, name)
+    classified = classified_in(
+        find_project(project_dir), published, [name], cut, show_classified=show_classified
+    ).of_table(name)
     masked = {one: f"{quote(one)} is not null" for one in ordered if classified.hides_values(one)}
     where = _where(name, columns, wanted)
     nested = {one: with_field(one, classified.hidden) for one in ordered if one not in masked}
@@ -148,16 +141,6 @@ def refused_rows(
     sql += f" limit {limit}" if limit is not None else ""
     releases = {item.run_id: item.number for item in published.records.readable_releases()[0] if item.by_run}
     return RefusedRows(run_query(published, cut, sql), list(masked), releases)
-
-
-def _classified(project_dir: Path | None, published: Published, cut: Cut, table: str) -> Classifications:
-    described, records = None, published.records
-    with suppress(DamagedError):  # the contracts still count
-        last = records.last_release()
-        described = records.dbt_manifest(last.run_id) if last else None
-    given = classifications(read_contracts(find_project(project_dir)), described_columns(described))
-    columns = TablesOfCut(published, cut)
-    return with_lineage(given, described, [table], columns, records, columns.made).of_table(table)
 
 
 def _tables_of(project_dir: Path | None, target: str | None, run: str | None) -> tuple[Published, Cut]:

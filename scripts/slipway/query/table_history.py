@@ -16,7 +16,7 @@ from pyiceberg.table import Table
 from pyiceberg.types import NestedField
 
 from slipway.comparison.compare import LINEAGE, compare_relations, policies_of
-from slipway.comparison.masking import classifications_of, masked
+from slipway.comparison.masking import masked
 from slipway.comparison.policy import ComparisonPolicy
 from slipway.comparison.references import Named, NamedTables, resolve
 from slipway.comparison.relations import is_number
@@ -31,13 +31,12 @@ from slipway.engines.duckdb.scan import FILE, check_read_by_id, files_relation
 from slipway.engines.writers import engine_in
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import ContractError, DamagedError, NotFoundError, UsageError, first_line
-from slipway.governance.classified_columns import with_lineage
-from slipway.governance.recorded_lineage import TablesOfCut
 from slipway.iceberg.metadata_files import locations_of, summary_of
 from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import duckdb_type, promotable
 from slipway.names import TableName
 from slipway.query import sandbox
+from slipway.query.classified_result import classified_in
 from slipway.records.release_records import Release
 from slipway.records.store import Records
 from slipway.releases.cut import TableVersion
@@ -353,7 +352,11 @@ def bisect(
         found = find_changes(digest, len(history.periods))
         facts = _compared(rows, found, digests, search.key)
     classified = classified_in(
-        profile.project, history.published, [search.table], show_classified=search.show_classified
+        profile.project,
+        history.published,
+        [search.table],
+        history.published.now(),
+        show_classified=search.show_classified,
     )
     facts = masked(facts, classified)
     return _report(rows, found, digests, facts)
@@ -579,7 +582,7 @@ def log(
     rows = Rows(History(table, published, periods, lost), where)
     columns = _measures(rows, published.records)
     classified = classified_in(
-        find_project(project_dir), published, [table], show_classified=show_classified
+        find_project(project_dir), published, [table], published.now(), show_classified=show_classified
     ).of_table(table)
     lines = []
     with _refused_conditions(where):
@@ -597,23 +600,6 @@ def log(
     lines += [LogLine(records[number], same=False, rows=None) for number in lost]
     lines = [line for line in lines if line.release.number in shown]
     return columns, sorted(lines, key=lambda line: line.release.published_at, reverse=True)
-
-
-def classified_in(
-    project: Path, published: Published, tables: Collection[str], *, show_classified: bool = False
-) -> Classifications:
-    """How the columns of published tables are classified, also by what they are made from.
-
-    Args:
-        project: folder of dbt_project.yml.
-        published: the environment.
-        tables: ``layer.table`` of those that are asked for.
-        show_classified: somebody asked to see all values: nothing is hidden.
-    """
-    records, described = published.records, _described(published.records)
-    given = classifications_of(project, described, show_classified=show_classified)
-    columns = TablesOfCut(published, published.now())
-    return with_lineage(given, described, tables, columns, records, columns.made)
 
 
 def _measures(rows: Rows, records: Records) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from slipway.contracts.classification import classifications, described_columns, strictest
 from slipway.contracts.model import EXTRA, Contract
 from slipway.contracts.typed_rows import LINEAGE
+from slipway.governance.classified_columns import with_derived
 from slipway.governance.column_lineage import TableLineage, lineages
 from slipway.landing.feeds import feeds_of
 from slipway.site.tables_shown import LANDING, TableShown
@@ -77,6 +79,37 @@ def column_lineage(
     if missing := digests.keys() - found.keys():
         found |= lineages(manifest, schemas, missing)
     return ColumnLineage({name: one for name, one in found.items() if name in digests}, digests)
+
+
+def with_derived_classes(
+    tables: Sequence[TableShown],
+    lineage: Mapping[str, TableLineage],
+    contracts: Iterable[Contract],
+    manifest: Mapping[str, Any],
+) -> list[TableShown]:
+    """Tables whose columns also have the classification of what they are made from, the strictest one, where their own table declares none.
+
+    Args:
+        tables: with what is declared.
+        lineage: ``layer.table`` to its column lineage.
+        contracts: of the project.
+        manifest: dbt's manifest.json.
+    """
+    given = classifications(contracts, described_columns(manifest))
+    columns = {table.name: {one.name: one.type for one in table.columns} for table in tables}
+    derived = with_derived(given, lineage, columns).derived
+    return [_classified(table, made) if (made := derived.get(table.name)) else table for table in tables]
+
+
+def _classified(table: TableShown, made: Mapping[str, frozenset[str]]) -> TableShown:
+    columns = [
+        one
+        if one.classification
+        else replace(one, classification=strictest(made.get(one.name.casefold(), ())))
+        for one in table.columns
+    ]
+    classes = {one.classification for one in columns if one.classification}
+    return replace(table, columns=columns, classification=", ".join(sorted(classes)))
 
 
 def _digest(*parts: object) -> str:

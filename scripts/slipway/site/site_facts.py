@@ -35,7 +35,7 @@ from slipway.runs.account import counted_in, shows
 from slipway.runs.history import UNREADABLE, unfinished
 from slipway.runs.landed_now import LandedNow, status
 from slipway.signing.signing_keys import trust_of
-from slipway.site.columns_shown import ColumnLineage, column_lineage
+from slipway.site.columns_shown import ColumnLineage, column_lineage, with_derived_classes
 from slipway.site.releases_shown import History, PromotionShown, history
 from slipway.site.runs_shown import BooksShown, RunShown
 from slipway.site.sums_shown import sums_of
@@ -162,6 +162,7 @@ def gather(
         found.outstanding_unknown = error.line()
     feeds = found.landing.feeds if found.landing else ()
     found.columns = column_lineage(manifest, found.tables, contracts, earlier("api/column_lineage.json"))
+    found.tables = with_derived_classes(found.tables, found.columns.tables, contracts, manifest)
     found.clocks = list(clocks(contracts, feeds, releases[-1] if releases else None, lineage.affected))
     return found
 

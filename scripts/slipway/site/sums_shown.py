@@ -11,7 +11,8 @@ from typing import Any
 from slipway.contracts.classification import Classifications
 from slipway.errors import NotFoundError
 from slipway.names import TableName
-from slipway.query.table_history import classified_in, public_sums
+from slipway.query.classified_result import classified_in
+from slipway.query.table_history import public_sums
 from slipway.releases.published import Published
 from slipway.site.releases_shown import ReleaseShown, SumShown
 
@@ -48,7 +49,7 @@ def sums_of(
         for table, sums in (one.get("sums") or {}).items()
     }
     asked = list(_wanted(releases[: RELEASES + 1]))
-    classified = classified_in(project, published, [one.table for one in asked])
+    classified = classified_in(project, published, [one.table for one in asked], published.now())
     for wanted in asked:
         if any((number, wanted.table) not in known for number in wanted.before):
             known |= _read(published, wanted, classified)

@@ -9,7 +9,7 @@ import pytest
 
 from slipway.governance.column_lineage import lineages
 from slipway.site import columns_shown
-from slipway.site.columns_shown import column_lineage
+from slipway.site.columns_shown import column_lineage, with_derived_classes
 from slipway.site.tables_shown import ColumnShown, Project, TableShown
 
 Query = tuple[str, list[str], dict[str, str]]
@@ -74,3 +74,25 @@ def test_only_what_changed_is_bound_again(monkeypatch: pytest.MonkeyPatch) -> No
     assert asked == [{"serving.orders", "serving.sums"}, {"serving.sums"}, {"serving.orders", "serving.sums"}]
     gone = column_lineage(*made(orders=ORDERS), [], first.record())
     assert gone.tables.keys() == {"serving.orders"}
+
+
+def test_what_is_made_from_classified_columns_is_classified() -> None:
+    manifest, tables = made(orders=ORDERS, sums=SUMS)
+    nodes = manifest["nodes"]
+    nodes["model.shop.orders"]["columns"] = {
+        "amount": {"meta": {"classification": "confidential"}},
+        "id": {"meta": {"classification": "internal"}},
+    }
+    lineage = column_lineage(manifest, tables, [], None).tables
+
+    def shown() -> dict[str, tuple[str, dict[str, str]]]:
+        found = with_derived_classes(tables, lineage, [], manifest)
+        return {
+            one.name: (one.classification, {each.name: each.classification for each in one.columns})
+            for one in found
+        }
+
+    # rows are chosen by an internal column, which gives no value to the sum
+    assert shown()["serving.sums"] == ("confidential", {"total": "confidential"})
+    nodes["model.shop.sums"]["columns"] = {"total": {"meta": {"classification": "public"}}}
+    assert shown()["serving.sums"][1] == {"total": ""}
