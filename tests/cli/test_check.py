@@ -119,6 +119,10 @@ exposures:
     "{% if is_incremental() %}where depot not in (select depot from {{ this }}){% endif %}\n",
     "models/serving/not_on_spark.sql": "{{ config(engine='spark') }}\nselect depot,\n    median(kg) as kg\nfrom {{ ref('weights') }} group by depot\n",
     "models/serving/on_spark.sql": "{{ config(engine='spark') }}\nselect depot, max(kg) as kg, '{{ engine() }}' as made_by from {{ ref('weights') }} group by depot\n",
+    "models/serving/merged_not_on_spark.sql": "{{ config(engine='spark', materialized='incremental', unique_key='depot',\n"
+    "    merge_update_condition='hash(DBT_INTERNAL_SOURCE.kg) > 1') }}\nselect depot, max(kg) as kg from {{ ref('weights') }} group by depot\n",
+    "models/serving/merged_on_spark.sql": "{{ config(engine='spark', materialized='incremental', unique_key='depot',\n"
+    "    merge_update_condition='DBT_INTERNAL_SOURCE.kg > DBT_INTERNAL_DEST.kg') }}\nselect depot, max(kg) as kg from {{ ref('weights') }} group by depot\n",
     "tests/dbt/from_today.sql": "select * from {{ ref('weights') }}\nwhere weighed_on > today()\n",
 }
 
@@ -172,6 +176,7 @@ def said(found: tuple[Workshop, dict[str, Any]], name: str) -> list[tuple[str, s
         ("by_one_name", "bind", "error", 2, "Is {{ ref('depots') }} meant?"),
         ("misspelt", "configuration", "error", None, "materialised has no effect here: write materialized"),
         ("not_on_spark", "spark", "error", 3, "median"),
+        ("merged_not_on_spark", "spark", "error", None, "the function hash in the merge"),
         ("macro_fails", "compile", "error", None, "never this way"),
         ("from_today", "volatile", "warning", 2, "it calls today"),
     ],
@@ -186,6 +191,7 @@ def test_each_fault_is_found_in_its_line(
 
 def test_it_is_not_reported_what_spark_computes(found: tuple[Workshop, dict[str, Any]]) -> None:
     assert said(found, "on_spark") == []
+    assert said(found, "merged_on_spark") == []
 
 
 def test_names_that_are_no_tables_are_not_touched(found: tuple[Workshop, dict[str, Any]]) -> None:

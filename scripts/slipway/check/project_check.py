@@ -29,7 +29,15 @@ from slipway.contracts.contract_files import FOLDER, look_at_all
 from slipway.contracts.model import EXTRA
 from slipway.contracts.typed_rows import LINEAGE
 from slipway.dbt.code_only import CodeOnly, code_only
-from slipway.dbt.configuration import check_functions, check_names, contract_of, problems, strategy_of
+from slipway.dbt.configuration import (
+    check_functions,
+    check_names,
+    contract_of,
+    merge_keys_of,
+    predicates_of,
+    problems,
+    strategy_of,
+)
 from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.model_engines import engine_problems, is_by_spark
 from slipway.dbt.nodes import DbtNode, find, is_python, relation_of, table_of
@@ -38,7 +46,11 @@ from slipway.dbt.readers import deprecated_models, readers_of_nodes
 from slipway.dbt.stubs import Stubs
 from slipway.dbt.volatility import volatile_node
 from slipway.engines.duckdb.constraints import check_shape
+from slipway.engines.duckdb.merge_clauses import listed
+from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.duckdb.writer import columns_of
 from slipway.errors import ConfigError, ContractError, SlipwayError
+from slipway.iceberg.schema import query_schema
 from slipway.landing.feeds import feeds_of, with_feed_problems
 from slipway.names import TableName
 from slipway.sql_text import quote
@@ -388,6 +400,31 @@ class _Check:
             )
         self._volatile(node, sql)
         self._on_spark(node, sql)
+        self._keyed_on_spark(node, sql)
+
+    def _keyed_on_spark(self, node: Any, sql: str) -> None:
+        """Translate the keys, conditions and clauses of a model that Spark is to compute; the query is its own when its table is there."""
+        from slipway.engines.spark.merge_statement import KEYED, keyed_change
+
+        if not is_by_spark(node) or strategy_of(node) not in KEYED:
+            return
+        cursor = self.code.cursor
+        columns = columns_of(cursor, f"(\n{sql}\n)")
+        try:
+            schema = query_schema(columns)
+            request = WriteRequest(
+                table_of(node),
+                sql,
+                strategy_of(node),
+                run_id="",
+                release="",
+                unique_key=listed(node.config.get("unique_key")),
+                predicates=predicates_of(node),
+                merge=merge_keys_of(node),
+            )
+            keyed_change(cursor, request, {name: str(kind) for name, kind in columns}, schema, schema)
+        except (ConfigError, ContractError) as error:
+            self._found("spark", Level.ERROR, error.line(), node, None)
 
     def _on_spark(self, node: Any, sql: str) -> None:
         """Translate the query of a model that Spark is to compute."""

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator
 
 from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, is_python, table_of
-from slipway.engines.duckdb.merge_clauses import MERGE_KEYS, PREDICATES
 from slipway.engines.spark.spark_writer import STRATEGIES
 from slipway.engines.writers import ENGINES, SPARK
 from slipway.runs.pinned_tables import LANDING
@@ -67,8 +66,6 @@ def _of_kind(node: DbtNode) -> str:
 def _of_strategy(node: DbtNode, strategy: str) -> str:
     if node.config.materialized != "incremental":
         return ""
-    if keys := [key for key in (*MERGE_KEYS, *PREDICATES) if node.config.get(key)]:
-        return f"{', '.join(keys)} is not translated"
     if strategy not in STRATEGIES:
         return f"its strategy is {strategy}, while Spark has {', '.join(STRATEGIES[1:])}"
     if strategy == "insert_overwrite" and not node.config.get("partitioned_by"):

@@ -6,12 +6,15 @@ import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.harness.catalog_runs import CatalogRun
 
 from slipway.engines.spark.local_session import catalog_properties
+
+if TYPE_CHECKING:
+    from tests.integration.spark.both_engines import Both
 
 _number = itertools.count(1)
 
@@ -54,3 +57,11 @@ def run(spark: Any, tmp_path: Path) -> Iterator[SparkRun]:  # noqa: ANN401 - pys
         made = SparkRun(tmp_path / "run", stack)
         made.connect(spark)
         yield made
+
+
+@pytest.fixture
+def both(run: SparkRun) -> Both:
+    """A table that both engines write."""
+    from tests.integration.spark.both_engines import Both
+
+    return Both(run)

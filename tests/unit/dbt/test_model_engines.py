@@ -55,12 +55,6 @@ REFUSED: dict[str, dict[str, Any]] = {
         "materialized": "incremental",
         "incremental_strategy": "microbatch",
     },
-    "merge_update_columns, incremental_predicates is not translated": {
-        "materialized": "incremental",
-        "unique_key": "n",
-        "merge_update_columns": ["m"],
-        "incremental_predicates": ["n > 1"],
-    },
     "insert_overwrite without partitioned_by": {
         "materialized": "incremental",
         "incremental_strategy": "insert_overwrite",
@@ -85,6 +79,8 @@ def test_what_spark_computes_is_not_refused() -> None:
         {},
         {"materialized": "incremental"},
         {"materialized": "incremental", "unique_key": "n"},
+        {"materialized": "incremental", "unique_key": "n", "merge_update_columns": ["m"]},
+        {"materialized": "incremental", "unique_key": "n", "incremental_predicates": ["n > 1"]},
         {"materialized": "incremental", **overwritten},
     ):
         assert not found(node(**SPARK, **given))

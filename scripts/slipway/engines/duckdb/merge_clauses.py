@@ -27,23 +27,52 @@ PREDICATES = ("incremental_predicates", "predicates")
 
 _MATCHED_ACTIONS = ("update", "delete", "do_nothing", "error")
 _INSERT_ACTIONS = ("insert", "do_nothing", "error")
-_UPDATE_MODES = ("by_name", "by_position", "star", "explicit")
+_MODES = ("by_name", "by_position", "star", "explicit")
+
+
+Assignment = tuple[str, str]
+"""A column and the expression whose value it gets, both as SQL."""
 
 
 @dataclass(frozen=True)
 class Clause:
-    """One ``WHEN … THEN …`` of a MERGE; ``condition`` is empty for none."""
+    """One ``WHEN … THEN …`` of a MERGE.
+
+    Args:
+        when: ``MATCHED``, ``NOT MATCHED BY TARGET`` or ``NOT MATCHED BY SOURCE``.
+        action: ``update``, ``insert``, ``delete``, ``do_nothing`` or ``error``.
+        condition: SQL, empty for none.
+        assigned: what an update or insert sets; None for the columns of the source in their order.
+        message: of an error.
+    """
 
     when: str
     action: str
     condition: str
-    then: str
+    assigned: Sequence[Assignment] | None = None
+    message: str = ""
 
     @property
     def sql(self) -> str:
         """The clause as DuckDB takes it."""
         condition = f" AND {self.condition}" if self.condition else ""
-        return f"WHEN {self.when}{condition} THEN {self.then}"
+        return f"WHEN {self.when}{condition} THEN {self._then}"
+
+    @property
+    def _then(self) -> str:
+        match self.action:
+            case "delete":
+                return "DELETE"
+            case "do_nothing":
+                return "DO NOTHING"
+            case "error":
+                return f"ERROR {literal(self.message)}" if self.message else "ERROR"
+        if self.assigned is None:
+            return f"{self.action.upper()} BY POSITION"
+        if self.action == "update":
+            return f"UPDATE SET {', '.join(f'{column} = {value}' for column, value in self.assigned)}"
+        columns, values = (", ".join(one[at] for one in self.assigned) for at in (0, 1))
+        return f"INSERT ({columns}) VALUES ({values})"
 
 
 @dataclass(frozen=True)
@@ -166,32 +195,24 @@ class _Reader:
                 )
                 continue
             condition = " and ".join(f"({part})" for part in listed(item.get("condition")))
-            yield Clause(when, action, condition, self._then(action, when, item))
+            message = str(item.get("error_message") or "") if action == "error" else ""
+            yield Clause(when, action, condition, self._assigned(action, when, item), message)
 
-    def _then(self, action: str, when: str, item: Mapping[str, Any]) -> str:
-        match action:
-            case "delete":
-                return "DELETE"
-            case "do_nothing":
-                return "DO NOTHING"
-            case "error":
-                message = item.get("error_message")
-                return f"ERROR {literal(str(message))}" if message else "ERROR"
+    def _assigned(self, action: str, when: str, item: Mapping[str, Any]) -> Sequence[Assignment] | None:
+        if action not in ("update", "insert"):
+            return []
         if when == "NOT MATCHED BY SOURCE":
             return self._set(item.get("set_expressions") or {}, [])
         mode = str(item.get("mode"))
-        if mode not in _UPDATE_MODES:
-            self.wrong.append(f"a clause has mode {mode}, expected one of {', '.join(_UPDATE_MODES)}")
+        if mode not in _MODES:
+            self.wrong.append(f"a clause has mode {mode}, expected one of {', '.join(_MODES)}")
+        if mode in ("by_position", "star"):
+            return None
         return self._update(mode, item) if action == "update" else self._insert(mode, item)
 
-    def _update(self, mode: str, item: Mapping[str, Any]) -> str:
-        match mode:
-            case "by_position":
-                return "UPDATE BY POSITION"
-            case "star":
-                return "UPDATE SET *"
-            case "by_name":
-                return self._set({}, self.columns)
+    def _update(self, mode: str, item: Mapping[str, Any]) -> Sequence[Assignment]:
+        if mode == "by_name":
+            return self._set({}, self.columns)
         update = item.get("update") or {}
         include, exclude = listed(update.get("include")), listed(update.get("exclude"))
         if include and exclude:
@@ -202,31 +223,22 @@ class _Reader:
             update.get("set_expressions") or {}, [c for c in chosen if c.lower() not in left_out]
         )
 
-    def _set(self, expressions: Mapping[str, Any], columns: Sequence[str]) -> str:
+    def _set(self, expressions: Mapping[str, Any], columns: Sequence[str]) -> Sequence[Assignment]:
         overridden = {unquoted(name).lower() for name in expressions}
-        parts = [f"{name} = {expression}" for name, expression in expressions.items()]
-        parts += [
-            f"{quote(name)} = {SOURCE}.{quote(name)}" for name in columns if name.lower() not in overridden
-        ]
+        parts = [(name, str(expression)) for name, expression in expressions.items()]
+        parts += [_from_source(name) for name in columns if name.lower() not in overridden]
         if not parts:
             self.wrong.append("an update sets no column")
-        return f"UPDATE SET {', '.join(parts)}"
+        return parts
 
-    def _insert(self, mode: str, item: Mapping[str, Any]) -> str:
-        match mode:
-            case "by_position":
-                return "INSERT BY POSITION"
-            case "star":
-                return "INSERT *"
-            case "by_name":
-                names = ", ".join(map(quote, self.columns))
-                values = ", ".join(f"{SOURCE}.{quote(name)}" for name in self.columns)
-                return f"INSERT ({names}) VALUES ({values})"
+    def _insert(self, mode: str, item: Mapping[str, Any]) -> Sequence[Assignment]:
+        if mode == "by_name":
+            return [_from_source(name) for name in self.columns]
         insert = item.get("insert") or {}
         named, given = listed(insert.get("columns")), listed(insert.get("values"))
         if not named or len(named) != len(given):
             self.wrong.append("an explicit insert needs as many columns as values")
-        return f"INSERT ({', '.join(named)}) VALUES ({', '.join(given)})"
+        return list(zip(named, given, strict=False))
 
     def _column(self, name: str) -> str:
         bare = unquoted(name).lower()
@@ -235,6 +247,10 @@ class _Reader:
                 return column
         self.wrong.append(f"column {name} is not in both the table and the query")
         return name
+
+
+def _from_source(name: str) -> Assignment:
+    return quote(name), f"{SOURCE}.{quote(name)}"
 
 
 def _has_form(value: Any, form: str) -> bool:

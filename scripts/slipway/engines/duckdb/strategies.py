@@ -36,7 +36,68 @@ from slipway.iceberg.types import duckdb_type
 from slipway.sql_text import quote
 
 
-class Merge:
+class MergeTerms:
+    """What a merge is by its configuration: its key, the rows that match, and what becomes of each.
+
+    Args:
+        scratch: where temporary tables go.
+        schema: of the table.
+        query: the schema of the model's query.
+        select: the query, columns it shares with the table in the table's types.
+        request: keys, clauses and predicates.
+
+    Raises:
+        ConfigError: no key, or clauses that cannot be carried out.
+    """
+
+    def __init__(
+        self, scratch: Scratch, schema: Schema, query: Schema, select: str, request: WriteRequest
+    ) -> None:
+        self.scratch, self.schema, self.request = scratch, schema, request
+        self.using = listed(request.merge.get("merge_on_using_columns"))
+        self.keys = self._keys(query)
+        names = {field.name.lower() for field in query.fields}
+        self.shared = shared = [field.name for field in schema.fields if field.name.lower() in names]
+        complete = len(shared) == len(schema.fields)
+        self.clauses: MergeClauses = merge_clauses(
+            request.merge, shared, complete=complete, model=request.model
+        )
+        self.join = self._join()
+        self.source = scratch.table(f"as {select}")
+
+    def bind(self) -> None:
+        """Have DuckDB carry out the merge on a table without rows.
+
+        Raises:
+            duckdb.Error: it does not know a name, or a clause has another number of values than of columns.
+        """
+        self.carry_out(self.empty_copy(), self.source)
+
+    def empty_copy(self) -> str:
+        """A temporary table with the columns of the table."""
+        columns = ", ".join(f"{quote(f.name)} {duckdb_type(f.field_type)}" for f in self.schema.fields)
+        return self.scratch.table(f"({columns})")
+
+    def carry_out(self, dest: str, source: str) -> None:
+        """Run MERGE INTO on a temporary table."""
+        self.scratch.cursor.execute(
+            f"merge into {dest} as {DEST} using {source} as {SOURCE} {self.join}\n{self.clauses.sql}"
+        )
+
+    def _keys(self, query: Schema) -> list[ice.NestedField]:
+        what, chosen = chosen_key(self.request, "merge")
+        found = unique_keys.key_columns(self.schema, chosen, what, self.request.model)
+        unique_keys.key_columns(query, [field.name for field in found], what, self.request.model)
+        return found
+
+    def _join(self) -> str:
+        columns = [quote(field.name) for field in self.keys]
+        if self.using and not self.request.predicates:
+            return f"using ({', '.join(columns)})"
+        return f"on {_equal(columns, self.request.predicates)}"
+
+
+class Merge(MergeTerms):
     """A merge that is planned.
 
     Files without a row that is changed are left as they are; the rows of the others go through MERGE INTO itself, or
@@ -65,18 +126,8 @@ class Merge:
         request: WriteRequest,
         part: Part | None,
     ) -> None:
-        self.part = part
-        self.scratch, self.table, self.schema, self.request = scratch, table, schema, request
-        self.using = listed(request.merge.get("merge_on_using_columns"))
-        self.keys = self._keys(query)
-        names = {field.name.lower() for field in query.fields}
-        self.shared = shared = [field.name for field in schema.fields if field.name.lower() in names]
-        complete = len(shared) == len(schema.fields)
-        self.clauses: MergeClauses = merge_clauses(
-            request.merge, shared, complete=complete, model=request.model
-        )
-        self.join = self._join()
-        self.source = scratch.table(f"as {select}")
+        super().__init__(scratch, schema, query, select, request)
+        self.table, self.part = table, part
 
     def plan(self) -> Rewrite:
         """The files that go, and what is written instead.
@@ -100,18 +151,6 @@ class Merge:
         if self.clauses.upsert:
             return self._upsert(candidates)
         return self._merge(candidates)
-
-    def _keys(self, query: Schema) -> list[ice.NestedField]:
-        what, chosen = _chosen_key(self.request, "merge")
-        found = unique_keys.key_columns(self.schema, chosen, what, self.request.model)
-        unique_keys.key_columns(query, [field.name for field in found], what, self.request.model)
-        return found
-
-    def _join(self) -> str:
-        columns = [quote(field.name) for field in self.keys]
-        if self.using and not self.request.predicates:
-            return f"using ({', '.join(columns)})"
-        return f"on {_equal(columns, self.request.predicates)}"
 
     def _hits(self, candidates: Sequence[DataFile], condition: str) -> str:
         """A table of file, key and whether the condition holds, one row per row of the table that matches."""
@@ -159,7 +198,7 @@ class Merge:
     def _merge(self, candidates: Sequence[DataFile]) -> Rewrite:
         """MERGE INTO a copy of the rows of the files that it changes."""
         touched: dict[str, DataFile] = {}
-        source, run = self.source, self.scratch.cursor.execute
+        source = self.source
         if candidates:
             hits = self._hits(candidates, any_of(self.clauses.matched))
             touched = {file.file_path: file for file in self._touched(candidates, hits)}
@@ -169,11 +208,11 @@ class Merge:
             source = self._source_of(hits, candidates, touched)
         elif self.clauses.by_source:
             touched = {file.file_path: file for file in self._without_source()}
-        columns = ", ".join(f"{quote(f.name)} {duckdb_type(f.field_type)}" for f in self.schema.fields)
-        dest = self.scratch.table(f"({columns})")
+        dest = self.empty_copy()
         if touched:
-            run(f"insert into {dest} by name from {files_relation(touched.values(), self.schema)}")
-        run(f"merge into {dest} as {DEST} using {source} as {SOURCE} {self.join}\n{self.clauses.sql}")
+            rows = files_relation(touched.values(), self.schema)
+            self.scratch.cursor.execute(f"insert into {dest} by name from {rows}")
+        self.carry_out(dest, source)
         return Rewrite(list(touched.values()), f"from {dest}")
 
     def _without_source(self) -> list[DataFile]:
@@ -222,9 +261,9 @@ def by_delete_insert(
         ContractError: the source has NULL keys.
         NotCarriedError: rows are gone from the query's result that the table has.
     """
-    _chosen_key(request, "delete+insert")
+    chosen_key(request, "delete+insert")
     cursor, source = scratch.cursor, scratch.table(f"as {select}")
-    columns, ours = _parts_of_key(schema, request.unique_key)
+    columns, ours = parts_of_key(schema, request.unique_key)
     rows = unique_keys.check_keys(cursor, source, ours, distinct=False, model=request.model)
     if part:
         part.check_keys(scratch, source, ours)
@@ -253,14 +292,17 @@ def by_delete_insert(
 
 def _match(source: str, keys: int, added: str, predicates: Sequence[str]) -> tuple[str, str]:
     """What the table is joined with, and on what; unqualified names of predicates are the table's."""
-    predicates = [
-        re.sub(r"\bDBT_INCREMENTAL_TARGET\b", DEST, text, flags=re.IGNORECASE) for text in predicates
-    ]
-    names_source = any(SOURCE.lower() in predicate.lower() for predicate in predicates)
+    predicates, names_source = spared_rows(predicates)
     other = (
         f"(select *, {added} from {source})" if names_source else f"(select distinct {added} from {source})"
     )
     return f"{other} as {SOURCE}", _equal([f"__slipway_key_{at}" for at in range(keys)], predicates)
+
+
+def spared_rows(predicates: Sequence[str]) -> tuple[list[str], bool]:
+    """The predicates of ``delete+insert`` with the table by one name, and whether they name the source."""
+    found = [re.sub(r"\bDBT_INCREMENTAL_TARGET\b", DEST, text, flags=re.IGNORECASE) for text in predicates]
+    return found, any(SOURCE.lower() in text.lower() for text in found)
 
 
 def _equal(keys: Sequence[str], predicates: Sequence[str]) -> str:
@@ -269,7 +311,7 @@ def _equal(keys: Sequence[str], predicates: Sequence[str]) -> str:
     return " and ".join(f"({part})" for part in (*parts, *predicates))
 
 
-def _chosen_key(request: WriteRequest, strategy: str) -> tuple[str, Sequence[str]]:
+def chosen_key(request: WriteRequest, strategy: str) -> tuple[str, Sequence[str]]:
     """The setting that names the key of a strategy, and what it names.
 
     Raises:
@@ -284,7 +326,7 @@ def _chosen_key(request: WriteRequest, strategy: str) -> tuple[str, Sequence[str
     return what, chosen
 
 
-def _parts_of_key(schema: Schema, entries: Sequence[str]) -> tuple[list[ice.NestedField], list[str]]:
+def parts_of_key(schema: Schema, entries: Sequence[str]) -> tuple[list[ice.NestedField], list[str]]:
     """The columns of a key that may have SQL expressions as well, and SQL of all its parts."""
     fields = [find_column(schema, entry) for entry in entries]
     parts = [
@@ -308,14 +350,14 @@ def check_later(
     """
     if request.later not in ("merge", "delete+insert"):
         return
-    what, chosen = _chosen_key(request, request.later)
+    what, chosen = chosen_key(request, request.later)
     if request.later == "merge":
         keys = [quote(field.name) for field in unique_keys.key_columns(target, chosen, what, request.model)]
     else:
         for entry in chosen:
             if find_column(target, entry) is None and unique_keys.is_list(target, entry):
                 unique_keys.key_columns(target, [entry], what, request.model)
-        keys = _parts_of_key(target, chosen)[1]
+        keys = parts_of_key(target, chosen)[1]
     added = _added(keys)
     rows = f"(select *, {added} from ({select}))"
     if request.later == "merge":

@@ -1,99 +1,66 @@
-"""``merge`` and ``delete+insert`` by Spark: rows of a table that go because of their keys, and rows that come, in one commit."""
+"""Rows of a table that change because of their keys, in one commit of Spark."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pyiceberg.schema import Schema
-
 from slipway.counts import plural
-from slipway.engines.duckdb.request import WriteRequest
-from slipway.engines.duckdb.unique_keys import key_columns
+from slipway.engines.spark.merge_statement import KeyedChange
 from slipway.errors import ContractError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_INSERTED = "__slipway_inserted"
 
+def change_rows(spark: SparkSession, table: str, rows: DataFrame, change: KeyedChange, model: str) -> None:
+    """Change the rows of a table by their keys.
 
-def change_rows(
-    spark: SparkSession,
-    table: str,
-    rows: DataFrame,
-    request: WriteRequest,
-    target: Schema,
-    given: Sequence[str],
-) -> None:
-    """Change the rows of a table by the key of a request.
-
-    Spark's MERGE makes one snapshot of it. ``delete+insert`` is one as well: of a source in which every key stands once, to delete by, and every row once, to
-    be inserted, which meets no row of the table.
+    The query is computed once, and kept: keys are counted, and Spark reads the source of a MERGE twice. A query that gives other rows the second
+    time, because it takes any one of equal rows, would have other keys checked than are written.
 
     Args:
         spark: the session.
         table: its name in Spark, in quotes.
-        rows: of the query, in the columns of the table.
-        request: the strategy and its key.
-        target: the schema of the table.
-        given: columns of the table that the query has; a merge leaves the others of a matching row as they are.
+        rows: of the query, with the columns of the change.
+        change: what becomes of them.
+        model: for messages.
 
     Raises:
-        ConfigError: the key names no column.
-        ContractError: keys are NULL, or a merge has one twice.
+        ContractError: keys are NULL, or one is there twice that must not be.
     """
-    keys = [field.name for field in key_columns(target, request.unique_key, "unique_key", request.model)]
-    _check_keys(spark, rows, keys, request, distinct=request.strategy == "merge")
-    columns = [field.name for field in target.fields]
-    equal = " and ".join(f"old.{quoted(key)} = new.{quoted(key)}" for key in keys)
-    inserted = f"insert ({', '.join(map(quoted, columns))}) values ({', '.join(f'new.{quoted(one)}' for one in columns)})"
-    if request.strategy == "merge":
-        updated = ", ".join(f"old.{quoted(one)} = new.{quoted(one)}" for one in given)
-        with _shown(spark, rows) as source:
-            spark.sql(
-                f"merge into {table} as old using {source} as new on {equal}"
-                f" when matched then update set {updated} when not matched then {inserted}"
-            )
-        return
-    with _shown(spark, rows) as source:
-        deleting = ", ".join(quoted(one) if one in keys else f"null as {quoted(one)}" for one in columns)
-        both = (
-            f"(select distinct {deleting}, false as {_INSERTED} from {source}"
-            f" union all select {', '.join(map(quoted, columns))}, true as {_INSERTED} from {source})"
-        )
-        spark.sql(
-            f"merge into {table} as old using {both} as new on not new.{_INSERTED} and {equal}"
-            f" when matched then delete when not matched and new.{_INSERTED} then {inserted}"
-        )
+    with _shown(spark, rows.localCheckpoint()) as source:
+        if not change.nulls:
+            _check_keys(spark, source, change, model)
+        if change.clauses:
+            spark.sql(change.statement(table, source))
 
 
-def _check_keys(
-    spark: SparkSession, rows: DataFrame, keys: Sequence[str], request: WriteRequest, *, distinct: bool
-) -> None:
+def _check_keys(spark: SparkSession, source: str, change: KeyedChange, model: str) -> None:
     """Refuse keys that no row could be found by again, in the words of DuckDB's writer."""
-    listed = ", ".join(map(quoted, keys))
-    shown = ", ".join(f'"{key}"' for key in keys)
-    nulls = " or ".join(f"{quoted(key)} is null" for key in keys)
-    with _shown(spark, rows) as source:
-        twice = f"count(*) - count(distinct struct({listed}))" if distinct else "0"
-        (counted,) = spark.sql(f"select count_if({nulls}) as nulls, {twice} as twice from {source}").collect()
-        if counted["nulls"]:
-            raise ContractError(
-                f"{request.model}: {plural(counted['nulls'], 'row', 'have', 'has')} NULL in unique_key ({shown})",
-                fix="Filter or fill them",
-            )
-        if counted["twice"]:
-            (example,) = spark.sql(
-                f"select {listed} from {source} group by {listed} having count(*) > 1 order by {listed} limit 1"
-            ).collect()
-            raise ContractError(
-                f"{request.model}: unique_key ({shown}) occurs more than once for {plural(counted['twice'], 'row')} of the query",
-                f"for example {tuple(example)}",
-                "Deduplicate in the model",
-            )
+    shown = ", ".join(change.shown)
+    keys = ", ".join(f"{key} as `{at}`" for at, key in enumerate(change.keys))
+    listed = ", ".join(f"`{at}`" for at in range(len(change.keys)))
+    rows = f"(select {keys} from {source} as DBT_INTERNAL_SOURCE)"
+    nulls = " or ".join(f"`{at}` is null" for at in range(len(change.keys)))
+    twice = f"count(*) - count(distinct struct({listed}))" if change.distinct else "0"
+    (counted,) = spark.sql(f"select count_if({nulls}) as nulls, {twice} as twice from {rows}").collect()
+    if counted["nulls"]:
+        raise ContractError(
+            f"{model}: {plural(counted['nulls'], 'row', 'have', 'has')} NULL in unique_key ({shown})",
+            fix="Filter or fill them",
+        )
+    if counted["twice"]:
+        (example,) = spark.sql(
+            f"select {listed} from {rows} group by {listed} having count(*) > 1 order by {listed} limit 1"
+        ).collect()
+        raise ContractError(
+            f"{model}: unique_key ({shown}) occurs more than once for {plural(counted['twice'], 'row')} of the query",
+            f"for example {tuple(example)}",
+            "Deduplicate in the model",
+        )
 
 
 @contextmanager
@@ -105,8 +72,3 @@ def _shown(spark: SparkSession, rows: DataFrame) -> Iterator[str]:
         yield name
     finally:
         spark.catalog.dropTempView(name)
-
-
-def quoted(name: str) -> str:
-    """A name as Spark's SQL takes it, whatever characters are in it."""
-    return "`" + name.replace("`", "``") + "`"

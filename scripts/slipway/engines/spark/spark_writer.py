@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -18,15 +19,15 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Summary
 from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 
-from slipway.counts import plural
 from slipway.engines.duckdb import constraints, writer
 from slipway.engines.duckdb.engine import Used
 from slipway.engines.duckdb.metrics import WrittenFile
 from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
 from slipway.engines.duckdb.scan import digest_after, files_relation, whole_scan
-from slipway.engines.duckdb.strategies import check_later
 from slipway.engines.duckdb.target import new_table, only_describes, target_updates
-from slipway.engines.spark.keyed_rows import change_rows, quoted
+from slipway.engines.spark.keyed_rows import change_rows
+from slipway.engines.spark.merge_statement import KEYED, KeyedChange, keyed_change, replaced_partitions
+from slipway.engines.spark.translation.scopes import quoted
 from slipway.engines.writers import ENGINE, SPARK
 from slipway.errors import ConfigError, SlipwayError, first_line
 from slipway.iceberg import metadata_files, schema
@@ -35,7 +36,7 @@ from slipway.iceberg.tables import Tables
 from slipway.run_catalog.catalog import RunCatalog
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 STRATEGIES = ("replace", "append", "insert_overwrite", "merge", "delete+insert")
 """What Spark can write until now, by names of ``WriteRequest.strategy``."""
@@ -52,9 +53,6 @@ def check_supported(request: WriteRequest) -> None:
         why = f"its strategy is {request.strategy}, and Spark writes {', '.join(STRATEGIES)}"
     elif request.strategy == "insert_overwrite" and not request.partitioned_by:
         why = "insert_overwrite replaces partitions, and it has none"
-    elif request.predicates or request.merge:
-        keys = [*request.merge, *(["incremental_predicates"] if request.predicates else [])]
-        why = f"{', '.join(keys)} is not translated"
     elif request.once:
         why = "its rows come from Python, and can be read only once"
     elif any(one.is_part for one in request.increments):
@@ -100,20 +98,20 @@ class SparkWriter:
         """
         check_supported(request)
         translated = self._translate(request.sql)
-        return _Write(self._session(), self._catalog, cursor, tables, base, request).run(translated)
+        return _Write(self._session, self._catalog, cursor, tables, base, request).run(translated)
 
 
 class _Write:
     def __init__(
         self,
-        spark: SparkSession,
+        session: Callable[[], SparkSession],
         catalog: RunCatalog,
         cursor: duckdb.DuckDBPyConnection,
         tables: Tables,
         base: Table | None,
         request: WriteRequest,
     ) -> None:
-        self.spark, self.catalog, self.cursor = spark, catalog, cursor
+        self.session, self.catalog, self.cursor = session, catalog, cursor
         self.tables, self.base, self.request = tables, base, request
         self.full = base is None or request.strategy == "replace"
         self.seconds: dict[str, float] = {}
@@ -132,23 +130,34 @@ class _Write:
         prepared = Staging(table)
         prepared._stage(updates)
         target = prepared.table_metadata.schema()
-        if self.full:
-            check_later(self.cursor, request, target, schema.casts(query, target, f"(\n{request.sql}\n)"))
-        elif base is not None:
-            self._check_partitions(base, prepared)
+        strategy = request.later if self.full else request.strategy
+        change = None
+        if strategy in KEYED:  # also where the first build does not need it yet
+            kinds = {name: str(kind) for name, kind in columns}
+            change = keyed_change(self.cursor, replace(request, strategy=strategy), kinds, query, target)
+        elif (
+            base is not None
+            and not self.full
+            and strategy == "insert_overwrite"
+            and _has_other_partitions(base, prepared)
+        ):
+            spec = prepared.table_metadata.spec()
+            change = replaced_partitions(target, spec, self.tables.environment.name)
         self.catalog.show(self.tables.stage(table, prepared, new=base is None))
         self.catalog.allow(request.identifier)
         self._lap("plan")
         with _in_one_line(request):
-            self._compute(translated, query, target)
+            self._compute(self.session(), translated, query, target, None if self.full else change)
         self._lap("compute")
         return self._stage(table, updates, target)
 
-    def _compute(self, sql: str, query: Schema, target: Schema) -> None:
-        """Write the rows of a query, cast to the columns of the table."""
+    def _compute(
+        self, spark: SparkSession, sql: str, query: Schema, target: Schema, change: KeyedChange | None
+    ) -> None:
+        """Write the rows of a query, those columns that the table has cast to its types."""
         name = ".".join(map(quoted, (self.tables.environment.name, *self.request.identifier)))
-        kinds = {field.name: field.dataType for field in self.spark.table(name).schema.fields}
-        found = self.spark.sql(sql)
+        kinds = {field.name.lower(): field.dataType for field in spark.table(name).schema.fields}
+        found = spark.sql(sql)
         given = {one.lower() for one in found.columns}
         missing = [field.name for field in query.fields if field.name.lower() not in given]
         if missing:
@@ -159,37 +168,21 @@ class _Write:
             )
         from pyspark.sql.functions import col, lit
 
-        chosen = [
-            (col(quoted(field.name)) if field.name.lower() in given else lit(None))
-            .cast(kinds[field.name])
-            .alias(field.name)
-            for field in target.fields
-        ]
-        rows: DataFrame = found.select(*chosen)
-        if self.full:
+        def chosen(column: str) -> Column:
+            value = col(quoted(column)) if column.lower() in given else lit(None)
+            kind = kinds.get(column.lower())
+            return (value if kind is None else value.cast(kind)).alias(column)
+
+        columns = change.columns if change else [field.name for field in target.fields]
+        rows: DataFrame = found.select(*map(chosen, columns))
+        if change:
+            change_rows(spark, name, rows, change, self.request.model)
+        elif self.full:
             rows.writeTo(name).overwrite(lit(True))
         elif self.request.strategy == "append":
             rows.writeTo(name).append()
-        elif self.request.strategy == "insert_overwrite":
-            rows.writeTo(name).overwritePartitions()
         else:
-            shared = [field.name for field in target.fields if field.name.lower() in given]
-            change_rows(self.spark, name, rows, self.request, target, shared)
-
-    def _check_partitions(self, base: Table, prepared: Staging) -> None:
-        """Refuse to replace partitions of a table with files of another partitioning: Spark would leave their rows next to the new ones."""
-        specs, wanted = base.specs(), prepared.table_metadata.spec()
-        others = [
-            file
-            for file in metadata_files.data_files(base)
-            if not specs[file.spec_id].compatible_with(wanted)
-        ]
-        if self.request.strategy == "insert_overwrite" and others:
-            raise ConfigError(
-                f"{self.request.model} cannot be computed by Spark",
-                f"{plural(len(others), 'file')} of its table {'is' if len(others) == 1 else 'are'} partitioned otherwise than it is now",
-                "Run it once with --full-refresh",
-            )
+            rows.writeTo(name).overwritePartitions()
 
     def _stage(self, table: Table, updates: tuple[TableUpdate, ...], target: Schema) -> WriteResult:
         """Stage what Spark committed, with what a snapshot of slipway's says of itself; or the base, if every row is what it was."""
@@ -248,6 +241,12 @@ class _Write:
         now = time.perf_counter()
         self.seconds[name] = round(now - self._started, 4)
         self._started = now
+
+
+def _has_other_partitions(base: Table, prepared: Staging) -> bool:
+    """Whether files are partitioned otherwise than the table is now, of which Spark replaces no partitions."""
+    specs, wanted = base.specs(), prepared.table_metadata.spec()
+    return any(not specs[file.spec_id].compatible_with(wanted) for file in metadata_files.data_files(base))
 
 
 @contextmanager

@@ -16,16 +16,6 @@ from slipway.names import TableName
     ("options", "why"),
     [
         pytest.param({"strategy": "microbatch"}, "its strategy is microbatch", id="microbatch"),
-        pytest.param(
-            {"strategy": "merge", "unique_key": ("n",), "merge": {"merge_update_columns": ["m"]}},
-            "merge_update_columns is not translated",
-            id="merge",
-        ),
-        pytest.param(
-            {"strategy": "delete+insert", "unique_key": ("n",), "predicates": ("n > 1",)},
-            "incremental_predicates is not translated",
-            id="predicates",
-        ),
         pytest.param({"strategy": "insert_overwrite"}, "it has none", id="no-partitions"),
         pytest.param({"strategy": "append", "once": True}, "from Python", id="python"),
         pytest.param(

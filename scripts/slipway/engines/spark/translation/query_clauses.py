@@ -384,10 +384,10 @@ def _group(translator: Translator, node: exp.Select, scope: Scope, projections: 
         return ""
     translator.only(clause, "expressions", "all")
     if clause.args.get("all"):
-        keys = [one.value for one in projections if not _has_aggregate(one.node)]
+        keys = [one.value for one in projections if not has_aggregate(one.node)]
         for one in projections:
             if (
-                _has_aggregate(one.node)
+                has_aggregate(one.node)
                 and not isinstance(one.node, exp.Anonymous | exp.Filter)
                 and _has_column_outside(one.node)
             ):
@@ -424,7 +424,8 @@ def _groupable(translator: Translator, projections: list[_Projection]) -> None:
             translator.refuse(one.node, f"DISTINCT {one.value.kind.text}", "Cast it to a text or DECIMAL")
 
 
-def _has_aggregate(node: exp.Expr) -> bool:
+def has_aggregate(node: exp.Expr) -> bool:
+    """Whether an expression has an aggregate or a window in it."""
     names = {one.name for one in AGGREGATES} | set(JOINED)
     return any(
         (isinstance(part, exp.Anonymous) and part.name.lower() in names) or isinstance(part, exp.Window)
@@ -436,7 +437,7 @@ def _has_column_outside(node: exp.Expression) -> bool:
     """Whether columns stand outside of the aggregates of an expression."""
     return any(
         not any(
-            _has_aggregate(up) and isinstance(up, exp.Anonymous | exp.Filter) for up in _ancestors(part, node)
+            has_aggregate(up) and isinstance(up, exp.Anonymous | exp.Filter) for up in _ancestors(part, node)
         )
         for part in node.find_all(exp.Column)
     )

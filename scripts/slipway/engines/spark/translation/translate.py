@@ -10,8 +10,8 @@ from sqlglot import exp
 from slipway.engines.spark.translation import calls, casts, operators, query_clauses
 from slipway.engines.spark.translation.asking import Types
 from slipway.engines.spark.translation.parsing import parse
-from slipway.engines.spark.translation.refusal import ANYTHING, not_known
-from slipway.engines.spark.translation.scopes import Column
+from slipway.engines.spark.translation.refusal import ANYTHING, TranslationError, not_known
+from slipway.engines.spark.translation.scopes import Column, Scope, Source
 from slipway.engines.spark.translation.translator import Handler, Translator
 from slipway.engines.spark.translation.type_kinds import named
 
@@ -41,10 +41,7 @@ def translate(sql: str, schemas: Mapping[str, Mapping[str, str]], model: str = "
     """
     types = Types()
     try:
-        tables = {
-            name.lower(): [Column(column, named(kind)) for column, kind in columns.items()]
-            for name, columns in schemas.items()
-        }
+        tables = {name.lower(): _columns(columns) for name, columns in schemas.items()}
         translator = Translator(model, types, HANDLERS, query_clauses.inner_query, tables)
         try:
             tree = parse(sql)
@@ -69,3 +66,57 @@ def translate(sql: str, schemas: Mapping[str, Mapping[str, str]], model: str = "
         raise not_known(f"a type that cannot be read ({error})", model, 0, ANYTHING) from error
     finally:
         types.close()
+
+
+def translate_expression(
+    text: str, sources: Mapping[str, Mapping[str, str]], kind: str, what: str, model: str = "The query"
+) -> str:
+    """An expression of DuckDB as one of Spark that has the same value, in a statement that joins tables.
+
+    Args:
+        text: the expression, as configuration has it.
+        sources: DuckDB types by column, by the alias that each table has in the statement of Spark, too.
+        kind: the type that it is cast to, as DuckDB casts what it assigns to a column; ``BOOLEAN`` takes a condition only. Empty for its own type.
+        what: where it was written, for messages: ``incremental_predicates``.
+        model: whose it is.
+
+    Raises:
+        TranslationError: a part of it is not known to have the same result on Spark, or it has a query or an aggregate in it.
+    """
+    types = Types()
+    try:
+        scope = Scope(sources=[Source(name, _columns(columns)) for name, columns in sources.items()])
+        translator = Translator(model, types, HANDLERS, query_clauses.inner_query)
+        node = _only_expression(translator, text)
+        if kind == "BOOLEAN":
+            return operators.condition(translator, node, scope).spark
+        value = translator.expression(node, scope)
+        if kind:
+            value = casts.cast(translator, node, value, named(kind))
+        elif value.kind.spark is None:
+            translator.refuse(node, f"the type {value.kind.text}", "Cast it to a type that Spark has")
+        return value.spark
+    except TranslationError as error:
+        raise not_known(f"{error.function} in {what}, “{text}”,", model, 0, error.fix) from None
+    finally:
+        types.close()
+
+
+def _only_expression(translator: Translator, text: str) -> exp.Expression:
+    """The tree of a text that is one expression, and has neither a query nor an aggregate in it."""
+    try:
+        tree = parse(f"select ({text}\n)")
+    except ValueError as error:
+        raise not_known(f"SQL that cannot be parsed ({error})", translator.model, 0, ANYTHING) from error
+    (found,) = tree.expressions if isinstance(tree, exp.Select) and len(tree.expressions) == 1 else (tree,)
+    if not isinstance(found, exp.Paren):
+        translator.refuse(found, form="Write one expression")
+    if found.find(exp.Query):
+        translator.refuse(found, "a query", "Compute it as a column of the model's query")
+    if query_clauses.has_aggregate(found):
+        translator.refuse(found, "an aggregate", "Compute it as a column of the model's query")
+    return found.this  # type: ignore[no-any-return]
+
+
+def _columns(kinds: Mapping[str, str]) -> list[Column]:
+    return [Column(column, named(kind)) for column, kind in kinds.items()]
