@@ -8,7 +8,7 @@ in ``UnknownPlanError``: nothing is guessed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from slipway.errors import first_line
 if TYPE_CHECKING:
     import duckdb
 
+FORM = 2
+"""Grows when plans are read in another way, so that what was found before is found anew."""
 Source = tuple[str, str, str]
 """Schema, table and column that a query reads."""
 Sources = frozenset[Source]
@@ -45,6 +47,8 @@ _CHOOSING = (
     "offset_expr",
 )
 """Parts of an aggregate or a window that say of which rows, and in which order."""
+_OF_FIELD = ("struct_extract", "array_extract")
+"""Functions that give a field of a struct by its name."""
 _LEFT_ONLY, _RIGHT_ONLY = ("SEMI", "ANTI"), ("RIGHT_SEMI", "RIGHT_ANTI")
 _BOTH = ("INNER", "LEFT", "RIGHT", "FULL", "OUTER", "SINGLE")
 
@@ -107,6 +111,23 @@ def columns_of(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryColumns:
     return QueryColumns(dict(zip(names, found, strict=True)), frozenset(walk.rows), counted)
 
 
+class _Struct(frozenset[Source]):
+    """Sources of a struct that are known for each of its fields; the set itself is that of all.
+
+    Attributes:
+        fields: names in small letters to their sources, which may be those of a struct in turn.
+    """
+
+    fields: Mapping[str, Sources]
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Sources]) -> _Struct:
+        """The sources of a struct with these fields."""
+        made = cls(_union(fields.values()))
+        made.fields = fields
+        return made
+
+
 _Columns = Sequence[Sources]
 _Known = Mapping[object, _Columns]
 """Results of common table expressions by their index, and what a correlated subquery is given."""
@@ -164,7 +185,7 @@ class _Walk:
         return [self._made_of(one, below) for one in node["expressions"]]
 
     def _made_of(self, expression: Any, below: _Columns) -> Sources:  # noqa: ANN401 - any part of the plan
-        return _union(below[at] for at in _positions(expression, passed=self.passed))
+        return _value(expression, below, passed=self.passed)
 
     def _aggregate(self, node: _Node, known: _Known) -> _Columns:
         below = self._below(node, known)
@@ -198,7 +219,7 @@ class _Walk:
         sides = [self._below(node, known, at) for at in range(len(node["children"]))]
         if len({len(side) for side in sides}) != 1:
             raise UnknownPlanError("the sides of a set operation differ in their columns")
-        found = [_union(values) for values in zip(*sides, strict=True)]
+        found = [_either(values) for values in zip(*sides, strict=True)]
         if node["type"] != "LOGICAL_UNION" or not node.get("setop_all", True):
             self.rows |= _union(found)
         return found
@@ -263,7 +284,7 @@ class _Walk:
         for one in node.get("conditions") or ():
             condition |= _sources(one.get("left"), left) | _sources(one.get("right"), right)
             others = {name: value for name, value in one.items() if name not in ("left", "right")}
-            if any(_positions(others)):
+            if _has_references(others):
                 raise UnknownPlanError("it has a condition of a join that is not known")
         for name in ("condition", "predicate"):
             condition |= _sources(node.get(name), [*left, *right])
@@ -282,23 +303,42 @@ class _Walk:
         raise UnknownPlanError(f"it has a join of the kind {kind}")
 
 
-def _positions(expression: Any, *, passed: bool = False) -> Iterator[int]:  # noqa: ANN401 - any part of the plan
+def _value(expression: Any, below: _Columns, *, passed: bool = False) -> Sources:  # noqa: ANN401 - any part of the plan
+    """Sources of what an expression, or any part of the plan with expressions, makes from the columns below it."""
+    if isinstance(expression, list):
+        return _union(_value(one, below, passed=passed) for one in expression)
+    if not isinstance(expression, dict):
+        return _NONE
+    kind, name = expression.get("expression_class"), expression.get("name")
+    if kind == "BOUND_REF":
+        return below[int(expression["index"])]
+    if kind in ("BOUND_SUBQUERY", "BOUND_COLUMN_REF"):
+        raise UnknownPlanError("it has a reference that DuckDB did not resolve")
+    if kind == "BOUND_FUNCTION" and name == "struct_pack":
+        names = [
+            str(one["first"]).casefold() for one in expression["return_type"]["type_info"]["child_types"]
+        ]
+        values = [_value(one, below, passed=passed) for one in expression["children"]]
+        return _Struct.of(dict(zip(names, values, strict=True)))
+    if kind == "BOUND_FUNCTION" and name in _OF_FIELD:
+        whole = _value(expression["children"][0], below, passed=passed)
+        field_name = str((expression["children"][1].get("value") or {}).get("value")).casefold()
+        if isinstance(whole, _Struct) and field_name in whole.fields:
+            return whole.fields[field_name]
+    left_out = _not_passed(expression) if passed else None
+    # positions of a lambda are those of its own arguments; what it captures is given to the function besides
+    without = ("lambda_expr", *(left_out or ()))
+    return _union(
+        _value(value, below, passed=passed) for name, value in expression.items() if name not in without
+    )
+
+
+def _has_references(expression: Any) -> bool:  # noqa: ANN401 - any part of the plan
     if isinstance(expression, dict):
-        if passed and (left_out := _not_passed(expression)) is not None:
-            expression = {name: value for name, value in expression.items() if name not in left_out}
-        if expression.get("expression_class") == "BOUND_REF":
-            yield int(expression["index"])
-            return
-        if expression.get("expression_class") in ("BOUND_SUBQUERY", "BOUND_COLUMN_REF"):
-            raise UnknownPlanError("it has a reference that DuckDB did not resolve")
-        for name, value in expression.items():
-            if (
-                name != "lambda_expr"
-            ):  # its positions are those of its own arguments; what it captures is given to the function besides
-                yield from _positions(value, passed=passed)
-    elif isinstance(expression, list):
-        for value in expression:
-            yield from _positions(value, passed=passed)
+        return expression.get("expression_class") == "BOUND_REF" or any(
+            map(_has_references, expression.values())
+        )
+    return isinstance(expression, list) and any(map(_has_references, expression))
 
 
 def _not_passed(expression: Mapping[str, Any]) -> Sequence[str] | None:
@@ -313,11 +353,20 @@ def _not_passed(expression: Mapping[str, Any]) -> Sequence[str] | None:
 
 
 def _sources(expression: Any, below: _Columns) -> Sources:  # noqa: ANN401 - any part of the plan
-    return _union(below[at] for at in _positions(expression))
+    return _value(expression, below)
 
 
 def _union(parts: Iterable[Sources]) -> Sources:
     return frozenset().union(*parts)
+
+
+def _either(values: Sequence[Sources]) -> Sources:
+    """Sources of what has one of several values."""
+    structs = [one for one in values if isinstance(one, _Struct)]
+    names = {frozenset(one.fields) for one in structs}
+    if len(structs) != len(values) or len(names) != 1:
+        return _union(values)
+    return _Struct.of({name: _either([one.fields[name] for one in structs]) for name in structs[0].fields})
 
 
 def _projected(columns: _Columns, chosen: Sequence[int] | None) -> _Columns:

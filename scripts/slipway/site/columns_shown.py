@@ -13,6 +13,7 @@ from slipway.contracts.model import EXTRA, Contract
 from slipway.contracts.typed_rows import LINEAGE
 from slipway.governance.classified_columns import with_derived
 from slipway.governance.column_lineage import TableLineage, lineages
+from slipway.governance.query_plan import FORM
 from slipway.landing.feeds import feeds_of
 from slipway.site.tables_shown import LANDING, TableShown
 
@@ -65,6 +66,7 @@ def column_lineage(
     ]
     digests = {
         table.name: _digest(
+            FORM,
             [nodes[table.node].get("compiled_code"), nodes[table.node].get("config", {}).get("unique_key")],
             [[name, schemas.get(name)] for name in (table.name, *table.reads)],
             views,

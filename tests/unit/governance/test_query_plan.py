@@ -105,6 +105,16 @@ QUERIES = {
     "lateral": "select o.id, t.m from raw.orders o, lateral (select max(c.mail) m from raw.people c where c.person = o.person) t",
     "correlated count": "select id, (select count(*) from raw.people c where c.person <= o.id) n from raw.orders o",
     "positional join": "select o.id, c.phone from raw.orders o positional join raw.people c",
+    "fields of a struct": "select s.m, s['I'] as i, struct_extract(s, 'n').p as p from (select {'m': mail, 'i': id, 'n': {'p': person}} as s from raw.orders)",
+    "field of a struct or of another": "select s.a, s.b from (select {'a': mail, 'b': id} as s from raw.orders union all select {'a': phone, 'b': person} from raw.people)",
+    "fields of structs in another order": "select s.a, s.b from (select {'a': mail, 'b': phone} as s from raw.people union all select {'b': phone, 'a': country} from raw.people)",
+    "field of a struct that is chosen": "select (case when id > 1 then s else {'a': 'n', 'b': tags} end).a as a from (select id, tags, {'a': mail, 'b': tags} as s from raw.orders)",
+    "field of the struct of a row": "select arg_max(s, made).a as a from (select made, {'a': mail, 'b': paid} as s from raw.orders)",
+    "field of a struct that is cast": "select (s::struct(a varchar, b varchar)).b as b from (select {'b': mail, 'a': id} as s from raw.orders)",
+    "fields of a struct that is unnested": "select unnest(s) from (select {'a': mail, 'b': paid} as s from raw.orders)",
+    "a struct that is compared": "select id, s = {'a': 'a@x', 'b': 1} as same from (select id, {'a': mail, 'b': person} as s from raw.orders) where s.b > 0",
+    "an element of a list of structs": "select (list_filter([{'a': mail, 'b': id}], x -> x.b > 1))[1].a as a from raw.orders",
+    "field of a struct with more fields": "select struct_insert(s, c := phone).a as a from (select {'a': mail} as s, phone from raw.people)",
     "summed range": "select o.id, r from raw.orders o, range(2) t(r)",
 }
 UNKNOWN = {
@@ -205,8 +215,22 @@ def test_only_what_depends_on_a_column_changes_with_it(
             {"j": {f"people.{name}" for name in TABLES["people"]}},
             set(),
         ),
+        (
+            "select upper(s.m) as m, s.n.P as p, s as w from (select {'m': mail, 'n': {'p': person, 'q': id}} as s from raw.orders) where s.n.q > 1",
+            {
+                "m": {"orders.mail"},
+                "p": {"orders.person"},
+                "w": {"orders.mail", "orders.person", "orders.id"},
+            },
+            {"orders.id"},
+        ),
+        (
+            "select s.a from (select {'a': mail, 'b': id} as s from raw.orders union all select {'a': phone, 'b': person} from raw.people)",
+            {"a": {"orders.mail", "people.phone"}},
+            set(),
+        ),
     ],
-    ids=["filter", "union by name", "join", "window", "whole row"],
+    ids=["filter", "union by name", "join", "window", "whole row", "field", "field of either"],
 )
 def test_no_more_than_what_is_read(
     connection: duckdb.DuckDBPyConnection, sql: str, columns: dict[str, set[str]], rows: set[str]
@@ -269,13 +293,19 @@ def selects(draw: st.DrawFn, depth: int = 2) -> str:
         )
     one = draw(selects(depth - 1))
     kind = draw(
-        st.sampled_from(["project", "filter", "join", "group", "window", "union", "distinct", "semi"])
+        st.sampled_from(
+            ["project", "struct", "filter", "join", "group", "window", "union", "distinct", "semi"]
+        )
     )
     names = ("t.a", "t.b", "t.c")
     listed = ", ".join(f"{draw(expressions(names))} as {name}" for name in "abc")
     match kind:
         case "project":
             return f"select {listed} from ({one}) t"
+        case "struct":
+            packed = ", ".join(f"'{name}': {draw(expressions(names))}" for name in "abc")
+            fields = draw(st.permutations("abc"))
+            return f"select {', '.join(f's.{one} as {name}' for one, name in zip(fields, 'abc', strict=True))} from (select {{{packed}}} as s from ({one}) t)"
         case "filter":
             return (
                 f"select {listed} from ({one}) t where {draw(expressions(names))} > {draw(st.integers(0, 4))}"
