@@ -35,6 +35,7 @@ class Settings:
         debug: whether errors show a traceback.
         scratch: folder to build in, set by ``slipway canary`` for the versions that it starts.
         pins: JSON file of the tables that such a build reads; it builds also what comes after tests that fail.
+        engines: JSON file of the engines by which such a build computes models, in place of those that are configured.
     """
 
     home: str | None = None
@@ -55,6 +56,7 @@ class Settings:
     debug: str | None = None
     scratch: str | None = None
     pins: str | None = None
+    engines: str | None = None
 
     @classmethod
     def read(cls) -> Settings:

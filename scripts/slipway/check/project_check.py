@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -39,7 +39,7 @@ from slipway.dbt.configuration import (
     strategy_of,
 )
 from slipway.dbt.keys.node_key import tables_read
-from slipway.dbt.model_engines import engine_problems, is_by_spark
+from slipway.dbt.model_engines import engine_problems, is_chosen, may_be_by_spark
 from slipway.dbt.nodes import DbtNode, find, is_python, relation_of, table_of
 from slipway.dbt.promised import compared
 from slipway.dbt.readers import deprecated_models, readers_of_nodes
@@ -49,11 +49,15 @@ from slipway.engines.duckdb.constraints import check_shape
 from slipway.engines.duckdb.merge_clauses import listed
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import columns_of
+from slipway.engines.writers import SPARK
 from slipway.errors import ConfigError, ContractError, SlipwayError
 from slipway.iceberg.schema import query_schema
 from slipway.landing.feeds import feeds_of, with_feed_problems
 from slipway.names import TableName
 from slipway.sql_text import quote
+
+if TYPE_CHECKING:
+    from slipway.engines.spark.translation.refusal import TranslationError
 
 _CHECKED = ("model", "seed", "snapshot", "test")
 _INCREMENT = re.compile(r"\b(rows_added|partitions_changed)\s*\(")
@@ -75,7 +79,7 @@ def check(project: Path, target: str | None) -> Checked:
     stubs = Stubs()
     try:
         with code_only(project, target, stubs) as code:
-            return _Check(project, code).whole()
+            return ProjectCheck(project, code).whole()
     except ConfigError as error:
         if error.fix:  # one of our own: a profile that cannot be used
             raise
@@ -96,7 +100,14 @@ def check(project: Path, target: str | None) -> Checked:
         )
 
 
-class _Check:
+class ProjectCheck:
+    """Looks at one project.
+
+    Args:
+        project: folder of dbt_project.yml.
+        code: of the project.
+    """
+
     def __init__(self, project: Path, code: CodeOnly) -> None:
         self.project, self.code = project, code
         self.manifest: Any = code.manifest
@@ -109,6 +120,7 @@ class _Check:
         self.names = PlainNames(self.manifest, code.cursor)
 
     def whole(self) -> Checked:
+        """Look at everything; afterwards the stubs of the code have the columns of all tables that are known."""
         began = time.perf_counter()
         self._contracts()
         self._configuration()
@@ -238,9 +250,9 @@ class _Check:
         if node.resource_type == "model":
             self._increments(node, columns)
 
-    def _rendered(self, node: Any, *, incremental: bool = False) -> str | None:
+    def _rendered(self, node: Any, *, incremental: bool = False, engine: str = "") -> str | None:
         try:
-            sql = self.code.query(node.unique_id, incremental=incremental)
+            sql = self.code.query(node.unique_id, incremental=incremental, engine=engine)
         except ConfigError as error:
             if why := next(iter(self.code.stubs.unknown.values()), ""):
                 self._leave(node, why)
@@ -406,7 +418,7 @@ class _Check:
         """Translate the keys, conditions and clauses of a model that Spark is to compute; the query is its own when its table is there."""
         from slipway.engines.spark.merge_statement import KEYED, keyed_change
 
-        if not is_by_spark(node) or strategy_of(node) not in KEYED:
+        if not may_be_by_spark(node) or strategy_of(node) not in KEYED:
             return
         cursor = self.code.cursor
         columns = columns_of(cursor, f"(\n{sql}\n)")
@@ -427,20 +439,24 @@ class _Check:
             self._found("spark", Level.ERROR, error.line(), node, None)
 
     def _on_spark(self, node: Any, sql: str) -> None:
-        """Translate the query of a model that Spark is to compute."""
-        if not is_by_spark(node):
+        """Translate the query of a model that Spark is to compute, or may have to; with engine: auto it has a text for each engine."""
+        if not may_be_by_spark(node):
             return
-        from slipway.engines.spark.translation.refusal import TranslationError
-        from slipway.engines.spark.translation.translate import translate
-
-        read = [
-            node,
-            *filter(None, (find(self.manifest, one) for one in tables_read(self.manifest, node.unique_id))),
-        ]
-        schemas = {".".join(relation_of(one)): self.code.stubs.types(table_of(one)) for one in read}
-        try:
-            translate(sql, schemas, node.name)
-        except TranslationError as error:
+        if is_chosen(node):
+            other = self._rendered(node, incremental=self.code.stubs.incremental, engine=SPARK)
+            columns, others = self._bound(node, sql), self._bound(node, other) if other is not None else None
+            if other is None or columns is None or others is None:
+                return
+            if columns != others:
+                names = ", ".join(dict.fromkeys(name for name, _ in sorted({*columns} ^ {*others}) or others))
+                self._found(
+                    "spark",
+                    Level.ERROR,
+                    f"{node.name} has other columns on Spark than on DuckDB: {names}. Select the same columns, in the same order, for both.",
+                    node,
+                )
+            sql = other
+        if error := translation_error(self.code, node, sql):
             line = source_line(error.line_number, sql, node.raw_code) if error.line_number else None
             self._found("spark", Level.ERROR, error.line(), node, line)
 
@@ -513,6 +529,27 @@ class _Check:
         if kind == "exposure":
             return f"exposure {self.manifest.exposures[unique_id].name}"
         return str(self.manifest.nodes[unique_id].name) if unique_id in self.manifest.nodes else ""
+
+
+def translation_error(code: CodeOnly, node: Any, sql: str) -> TranslationError | None:
+    """Why the query of a model has no translation for Spark, None if it has one.
+
+    Args:
+        code: of the project, with the columns of the tables that the model reads.
+        node: the model.
+        sql: its query, in DuckDB's SQL.
+    """
+    from slipway.engines.spark.translation.refusal import TranslationError
+    from slipway.engines.spark.translation.translate import translate
+
+    manifest: Any = code.manifest
+    read = [node, *filter(None, (find(manifest, one) for one in tables_read(manifest, node.unique_id)))]
+    schemas = {".".join(relation_of(one)): code.stubs.types(table_of(one)) for one in read}
+    try:
+        translate(sql, schemas, node.name)
+    except TranslationError as error:
+        return error
+    return None
 
 
 def _aggregates(plan: object) -> Iterator[dict[str, Any]]:

@@ -119,7 +119,8 @@ def command(
         wait=wait,
         command=["slipway", *sys.argv[1:]],
         scratch=Path(given.scratch) if given.scratch else None,
-        pins=_pins(given.pins),
+        pins=None if given.pins is None else _given(given.pins),
+        engines=_given(given.engines) if given.engines else {},
         despite_tests=given.pins is not None,
     )
     with show_progress() as show:
@@ -173,8 +174,6 @@ def _program() -> str:
     return shlex.quote(os.path.relpath(called))
 
 
-def _pins(file: str | None) -> dict[str, str] | None:
-    """What another version of this command, ``slipway canary``, wants the run to read."""
-    if file is None:
-        return None
+def _given(file: str) -> dict[str, str]:
+    """What ``slipway canary``, of this version or another one, wants the run to read, or to compute by."""
     return {str(k): str(v) for k, v in json.loads(Path(file).read_text(encoding="utf-8")).items()}

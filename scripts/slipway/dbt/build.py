@@ -25,13 +25,13 @@ from slipway.dbt.configuration import (
     strategy_of,
 )
 from slipway.dbt.describe import Descriptions
+from slipway.dbt.engine_choice import EngineChoices
 from slipway.dbt.ingest import feed_of, show_landing, write_landed
 from slipway.dbt.inputs import ModelIncrements, inputs_of, withdrawn
 from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.microbatch import check_inputs, filtered_inputs, is_last, notes, window_of
-from slipway.dbt.model_engines import is_by_spark
 from slipway.dbt.model_writers import ModelWriters
-from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, is_python, node_of, relation_of, table_of
+from slipway.dbt.nodes import DbtManifest, DbtNode, is_python, node_of, relation_of, table_of
 from slipway.dbt.partial_groups import checked_for_partial_groups
 from slipway.dbt.query_checks import QueryChecks
 from slipway.dbt.renames import former_keys, made_under_new_name
@@ -42,6 +42,7 @@ from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.rewrite import NotCarriedError
 from slipway.engines.duckdb.scan import Views
 from slipway.engines.duckdb.target import description_updates, stay_optional
+from slipway.engines.writers import SPARK
 from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import Staging, confirm_snapshot
@@ -93,6 +94,7 @@ class Builder:
         nodes: RunNodes,
         increments: ModelIncrements,
         descriptions: Descriptions,
+        engines: EngineChoices,
         writers: ModelWriters,
         lock: threading.RLock,
     ) -> None:
@@ -101,7 +103,7 @@ class Builder:
         self._intake, self._inputs, self._views = intake, inputs, views
         self._volatility, self._checks = volatility, checks
         self._nodes, self._increments, self._lock = nodes, increments, lock
-        self._descriptions, self._writers = descriptions, writers
+        self._descriptions, self._engines, self._writers = descriptions, engines, writers
         self._cutoffs: dict[str, str] = {}
 
     def note_cutoff(self, unique_id: str, cutoff: str) -> None:
@@ -239,11 +241,12 @@ class Builder:
             self._nodes.update(unique_id, inputs=inputs, node_key=key)
             return self.write(cursor, manifest, unique_id, config, code)
         self._candidate.stage(result.staged)
-        rebuilt = config.get("rebuild")
+        rebuilt, choice = config.get("rebuild"), self._engines.of(manifest, node)
         found = [f"built anew from everything: {rebuilt}"] if rebuilt else []
         found += [*why_built_again(base, state), *_left_optional(node, base, request)]
+        found += [choice.why] if choice.why else []
         self._nodes.update(unique_id, **_outcome(base, result), notes=found)
-        by = " by Spark" if is_by_spark(node) else ""
+        by = " by Spark" if choice.engine == SPARK else ""
         message = f"{config['strategy'].upper()} {plural(result.rows_written, 'row')}{by}"
         if rebuilt:
             message = f"REBUILT {plural(result.rows_written, 'row')}: {rebuilt}"
@@ -328,7 +331,7 @@ class Builder:
                 table=str(table_of(node_of(manifest, unique_id))),
                 status=Status.OPEN,
                 change=Change.NONE,
-                engine=engine_of(node_of(manifest, unique_id)),
+                engine=self._engines.of(manifest, node_of(manifest, unique_id)).engine,
                 node_key=key,
                 definition_key=definition_key(manifest, unique_id, self._vars),
                 inputs=inputs,
@@ -340,7 +343,8 @@ class Builder:
     def _key(self, manifest: DbtManifest, unique_id: str) -> tuple[dict[str, str], str]:
         """What a node reads, and its node key."""
         inputs = inputs_of(self._inputs, manifest, unique_id)
-        return inputs, node_key(manifest, unique_id, inputs, self._vars)
+        by = self._engines.of(manifest, node_of(manifest, unique_id)).engine
+        return inputs, node_key(manifest, unique_id, inputs, self._vars, by)
 
     def _state(self, manifest: DbtManifest, node: DbtNode, base: Table | None, code: Code) -> TableState:
         """The state of a table that is written now, on top of what made the rows of its base."""

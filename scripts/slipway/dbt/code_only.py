@@ -37,15 +37,15 @@ class CodeOnly:
     ) -> None:
         self.manifest, self.stubs, self.session, self.cursor = manifest, stubs, session, cursor
 
-    def query(self, unique_id: str, *, incremental: bool = False) -> str:
-        """The query of a node, with or without a table that it adds to.
+    def query(self, unique_id: str, *, incremental: bool = False, engine: str = "") -> str:
+        """The query of a node, with or without a table that it adds to, as its engine or another one computes it.
 
         Raises:
             ConfigError: it cannot be rendered.
         """
         from dbt_common.exceptions import DbtBaseException
 
-        self.stubs.begin(incremental=incremental)
+        self.stubs.begin(incremental=incremental, engine=engine)
         try:
             return compiled(self.manifest, unique_id)
         except DbtBaseException as error:

@@ -144,6 +144,7 @@ OWN_KEYS = (
     "predicates",
     "sample_key",
     "slipway_contract",
+    "spark_above",
     "sorted_by",
     "table_properties",
     *MERGE_KEYS,

@@ -6,21 +6,42 @@ import difflib
 import re
 from collections.abc import Callable, Iterator
 
+from slipway.counts import bytes_of
 from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, is_python, table_of
 from slipway.engines.spark.spark_writer import STRATEGIES
-from slipway.engines.writers import ENGINES, SPARK
+from slipway.engines.writers import AUTO, ENGINES, SPARK
 from slipway.runs.pinned_tables import LANDING
 
 _TABLES = ("model", "seed", "snapshot")
 _INCREMENTS = re.compile(r"\b(rows_added|partitions_changed)\s*\(")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 INSTEAD = "write engine: duckdb for it"
+SPARK_ABOVE = "spark_above"
+"""Configuration of a model with ``engine: auto``: bytes of the tables that it reads, above which Spark computes it."""
+_DEFAULT_ABOVE = 20_000_000_000
+_CONFIGURED = (*ENGINES, AUTO)
 
 
-def is_by_spark(node: DbtNode) -> bool:
-    """Whether Spark computes the table of a node; an ephemeral model is a part of those that read it, and has no table."""
-    made = node.resource_type in _TABLES and node.config.materialized != "ephemeral"
-    return made and engine_of(node) == SPARK
+def may_be_by_spark(node: DbtNode) -> bool:
+    """Whether Spark is configured to compute the table of a node, at least from some size on."""
+    return is_by(SPARK, node) and engine_of(node) in (SPARK, AUTO)
+
+
+def is_by(engine: str, node: DbtNode) -> bool:
+    """Whether an engine is Spark and a node has a table; an ephemeral model is a part of those that read it, and has none."""
+    return engine == SPARK and node.resource_type in _TABLES and node.config.materialized != "ephemeral"
+
+
+def is_chosen(node: DbtNode) -> bool:
+    """Whether a run chooses the engine of a node."""
+    return engine_of(node) == AUTO
+
+
+def spark_above(node: DbtNode) -> int:
+    """Bytes of the tables that a node reads, above which Spark computes it."""
+    given = node.config.get(SPARK_ABOVE)
+    found = None if given is None else bytes_of(str(given))
+    return _DEFAULT_ABOVE if found is None else found
 
 
 def engine_problems(
@@ -36,15 +57,20 @@ def engine_problems(
     if node.resource_type not in _TABLES:
         return
     engine = engine_of(node)
-    if engine not in ENGINES:
-        near = difflib.get_close_matches(engine.lower(), ENGINES, 1, 0.3)
+    if engine not in _CONFIGURED:
+        near = difflib.get_close_matches(engine.lower(), _CONFIGURED, 1, 0.3)
         meant = f"write {near[0]}, or one of" if near else "use one of"
-        yield f"{node.name}: engine is {node.config.get('engine')!r}, which is unknown: {meant} {', '.join(ENGINES)}"
-    elif is_by_spark(node) and (why := _obstacle(manifest, node, strategy)):
-        yield f"{node.name}: engine is spark, and {why}: {INSTEAD}"
+        yield f"{node.name}: engine is {node.config.get('engine')!r}, which is unknown: {meant} {', '.join(_CONFIGURED)}"
+    elif may_be_by_spark(node) and (why := obstacle(manifest, node, strategy)):
+        yield f"{node.name}: engine is {engine}, and {why}: {INSTEAD}"
+    given = node.config.get(SPARK_ABOVE)
+    if given is not None and bytes_of(str(given)) is None:
+        yield f"{node.name}: {SPARK_ABOVE} is {given!r}, which is no number of bytes: write it like 20 GB"
+    elif given is not None and engine in ENGINES:
+        yield f"{node.name}: {SPARK_ABOVE} has no effect with engine: {engine}: write engine: {AUTO}, or remove it"
 
 
-def _obstacle(manifest: DbtManifest, node: DbtNode, strategy: Callable[[DbtNode], str]) -> str:
+def obstacle(manifest: DbtManifest, node: DbtNode, strategy: Callable[[DbtNode], str]) -> str:
     """Why Spark cannot compute a node, as far as its configuration says; empty for no reason."""
     return _of_kind(node) or _of_strategy(node, strategy(node)) or _of_inputs(manifest, node)
 

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping
 import duckdb
 
 from slipway.contracts.model import FileMode
+from slipway.dbt.engine_choice import EngineChoices
 from slipway.dbt.inputs import read_as
 from slipway.dbt.keys.node_key import tables_read
-from slipway.dbt.model_engines import INSTEAD, is_by_spark
+from slipway.dbt.model_engines import INSTEAD, may_be_by_spark
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, relation_of, table_of
 from slipway.engines.duckdb.scan import Views
 from slipway.engines.duckdb.writer import write
@@ -24,25 +25,35 @@ from slipway.sql_text import quote
 
 
 def check_spark(
-    manifest: DbtManifest, selected: Collection[str], tables: Tables, feeds: Mapping[str, Feed]
+    manifest: DbtManifest,
+    selected: Collection[str],
+    tables: Tables,
+    feeds: Mapping[str, Feed],
+    engines: EngineChoices,
 ) -> None:
     """Refuse a run with models for Spark where it cannot be started, or where they would read rows that are not current.
+
+    A model whose engine is chosen by size counts if what is published is too large for DuckDB already.
 
     Args:
         manifest: dbt's.
         selected: unique ids of what the run selects.
         tables: of the environment that it builds in.
         feeds: by name.
+        engines: of the run's models.
 
     Raises:
         ConfigError: the extra, Java or the warehouse is missing or cannot be used; or the files of a feed replace earlier ones.
     """
     nodes = [manifest.nodes[name] for name in sorted(selected) if name in manifest.nodes]
-    if not (by_spark := [node for node in nodes if is_by_spark(node)]):
-        return
-    installed()
-    check_place(tables)
-    for node in by_spark:
+    for node in nodes:
+        if engines.needs_spark(manifest, node):
+            installed()
+            check_place(tables)
+            break
+    for node in nodes:
+        if not (may_be_by_spark(node) or engines.needs_spark(manifest, node)):
+            continue
         for unique_id in tables_read(manifest, node.unique_id):
             read = find(manifest, unique_id)
             assert read is not None
@@ -63,10 +74,11 @@ class ModelWriters:
         inputs: what the run reads.
         views: by which DuckDB reads it.
         spark: of the run.
+        engines: of its models.
     """
 
-    def __init__(self, inputs: RunInputs, views: Views, spark: SparkOfRun) -> None:
-        self._inputs, self._views, self._spark = inputs, views, spark
+    def __init__(self, inputs: RunInputs, views: Views, spark: SparkOfRun, engines: EngineChoices) -> None:
+        self._inputs, self._views, self._spark, self._engines = inputs, views, spark, engines
 
     def of(self, cursor: duckdb.DuckDBPyConnection, manifest: DbtManifest, node: DbtNode) -> Writer:
         """The writer of a model, seed or snapshot.
@@ -79,7 +91,7 @@ class ModelWriters:
         Raises:
             ConfigError: Spark is to compute it, and it reads a table that is not in the run's own catalog.
         """
-        if not is_by_spark(node):
+        if not self._engines.is_by_spark(manifest, node):
             return write
         from slipway.engines.spark.translation.translate import translate
 

@@ -43,7 +43,9 @@ from slipway.runs.end import closing_lines
 from slipway.runs.run_request import RunRequest
 from slipway.secrets import one_line
 
-_OF_STUBS = frozenset({"exists", "list", "monitor", "partitions_changed", "pin", "rows_added", "staged"})
+_OF_STUBS = frozenset(
+    {"engine", "exists", "list", "monitor", "partitions_changed", "pin", "rows_added", "staged"}
+)
 """Operations that ask for tables, which stubs answer."""
 
 
@@ -131,6 +133,8 @@ class Plugin(BasePlugin):
             config["exists"] = stubs.incremental
         elif operation == "staged":
             config["staged"] = False
+        elif operation == "engine":
+            config["engine"] = stubs.engine or config["engine"]
         elif operation == "pin":
             config["columns"] = ""
             if not relation.database:  # an ephemeral model stands in the query itself
@@ -175,6 +179,11 @@ class Plugin(BasePlugin):
                 from slipway.alerts.notify import after_run
 
                 config["messages"] += after_run(project, session.records, session.request.run_id)
+
+    def op_engine(self, relation: Any, config: dict[str, Any]) -> None:
+        """Which engine computes the model that is being compiled."""
+        node = self.manifest.nodes[config["unique_id"]]
+        config["engine"] = self.session.engines.of(self.manifest, node).engine
 
     def op_list(self, relation: Any, config: dict[str, Any]) -> None:
         """Tables that exist in a schema, for dbt's relation cache."""

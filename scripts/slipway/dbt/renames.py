@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from slipway.dbt.keys.node_key import definition_key, node_key
+from slipway.dbt.keys.node_key import definition_key, node_keys
 from slipway.dbt.nodes import DbtManifest, DbtNode
 from slipway.errors import ConfigError
 from slipway.names import TableName
@@ -103,7 +103,9 @@ def former_keys(
     before = {str(new): str(old) for new, old in renamed.items()}
     read = {before.get(table, table): content for table, content in inputs.items()}
     return {
-        node_key(twin, called, read, variables) for twin, called in _formerly(manifest, unique_id, renamed)
+        key
+        for twin, called in _formerly(manifest, unique_id, renamed)
+        for key in node_keys(twin, called, read, variables)
     }
 
 

@@ -23,6 +23,7 @@ from slipway.dbt.command import Invocation, builds, flag, is_retry
 from slipway.dbt.conclude import conclude
 from slipway.dbt.configuration import check_configuration, check_functions, check_names
 from slipway.dbt.describe import Descriptions
+from slipway.dbt.engine_choice import EngineChoices
 from slipway.dbt.ingest import feeds_written, is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
 from slipway.dbt.keys.node_key import engine
@@ -148,6 +149,14 @@ class Session:
         self._earlier = EarlierResults()
         self._nodes, self.tests = RunNodes(), CarriedTests(self._earlier)
         self.spark = SparkOfRun(outputs, run_id, pinned.own_locations)
+        self.engines = EngineChoices(
+            request.engines,
+            self.variables,
+            inputs=self.inputs,
+            pinned=pinned,
+            force=request.force or bool(flag("FULL_REFRESH")),
+            lock=lock,
+        )
         self.builder = Builder(
             run_id,
             self.variables,
@@ -162,7 +171,8 @@ class Session:
             nodes=self._nodes,
             increments=self.increments,
             descriptions=Descriptions(project),
-            writers=ModelWriters(self.inputs, views, self.spark),
+            engines=self.engines,
+            writers=ModelWriters(self.inputs, views, self.spark, self.engines),
             lock=lock,
         )
         self.carry_over = hooks.CarryOver(self.variables, self.inputs, self.volatility, self.tests)
@@ -210,6 +220,7 @@ class Session:
             selected_resources.SELECTED_RESOURCES,
             pinned.places.outputs,
             {feed.name: feed for feed in read_feeds(self._project)},
+            self.engines,
         )
         profile_days(self.variables)
         if not self.scratch:

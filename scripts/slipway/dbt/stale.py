@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slipway.dbt.configuration import ON_CODE_CHANGE, keep_of, may_be_stale
-from slipway.dbt.keys.node_key import definition_key, node_key
+from slipway.dbt.keys.node_key import definition_key, node_keys
 from slipway.dbt.nodes import DbtManifest, DbtNode, find_node, table_of
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
@@ -120,9 +120,8 @@ def changed(
             (found.kept if kept else found.stale)[_name(node)] = f"{stale}; {fix}"
             if not kept and _is_recoded(manifest, node, known, variables):
                 found.rebuilds[_name(node)] = _selector(node)
-        if (stale and not kept) or node_key(
-            manifest, node.unique_id, known.inputs, variables
-        ) != known.node_key:
+        keys = node_keys(manifest, node.unique_id, known.inputs, variables)
+        if (stale and not kept) or known.node_key not in keys:
             found.selectors.append(_selector(node))
     return found
 

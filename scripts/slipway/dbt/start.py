@@ -44,6 +44,7 @@ class RunOptions:
         threads: dbt threads, None for the profile's.
         scratch: build in this folder instead of the environment's own tables.
         pins: inputs fixed to metadata locations, ``schema.table`` to location.
+        engines: as for ``RunRequest``.
         isolated: as for ``RunRequest``.
         state: folder with dbt's manifest to compare with; sets ``--defer --state``.
         command: the command line, for the record.
@@ -64,6 +65,7 @@ class RunOptions:
     threads: int | None = None
     scratch: Path | None = None
     pins: dict[str, str] | None = None
+    engines: dict[str, str] = field(default_factory=dict)
     isolated: bool = False
     state: Path | None = None
     command: Sequence[str] = ()
@@ -116,6 +118,7 @@ def run(options: RunOptions, show: Callable[[Progress], None]) -> Run:
         vars=options.vars,
         scratch=str(options.scratch) if options.scratch else None,
         pins=options.pins,
+        engines=options.engines,
         isolated=options.isolated,
         command=list(options.command),
         wait=options.wait,
@@ -193,6 +196,7 @@ def _beginning(options: RunOptions) -> Beginning | None:
         options.full_refresh,
         options.scratch,
         options.pins is not None,
+        options.engines,
         options.state,
         options.event_time_start,
         options.event_time_end,

@@ -25,20 +25,21 @@ class Stubs:
 
     Attributes:
         incremental: whether a model has a table to add to, that is, whether ``is_incremental()`` holds.
+        engine: which engine the model that is compiled has; empty for the one that is configured.
         unknown: why the columns of a table are not known, for those that the node being compiled read since ``begin``.
         monitored: relation and arguments of the monitors that were compiled since ``begin``.
     """
 
     def __init__(self) -> None:
-        self.incremental = False
+        self.incremental, self.engine = False, ""
         self.unknown: dict[TableName, str] = {}
         self.monitored: list[tuple[str, Mapping[str, Any]]] = []
         self._columns: dict[TableName, Sequence[tuple[str, str]]] = {}
         self._reasons: dict[TableName, str] = {}
 
-    def begin(self, *, incremental: bool = False) -> None:
+    def begin(self, *, incremental: bool = False, engine: str = "") -> None:
         """Get ready for the next node."""
-        self.incremental = incremental
+        self.incremental, self.engine = incremental, engine
         self.unknown, self.monitored = {}, []
 
     def set_columns(self, table: TableName, columns: Iterable[tuple[str, str]]) -> None:

@@ -13,7 +13,10 @@ from slipway.iceberg.tables import Tables
 
 DUCKDB, SPARK = "duckdb", "spark"
 ENGINES = (DUCKDB, SPARK)
-"""The engines that can be configured for a model, and the names by which records say which one computed it."""
+"""The engines, by the names that configuration and records have for them."""
+
+AUTO = "auto"
+"""Configured in the place of an engine: the run chooses one by the size of what the model reads."""
 
 ENGINE = "slipway.engine"
 """Key in a snapshot's summary: which engine computed its rows; those of DuckDB do not say it."""

@@ -38,6 +38,7 @@ class RunRequest:
         vars: dbt's ``--vars``.
         scratch: folder of a scratch environment to build in, instead of the target's own.
         pins: ``schema.table`` to metadata location, inputs fixed by the caller.
+        engines: unique id of a model to the engine that computes it, in place of the one that is configured.
         isolated: with ``scratch``: read nothing of the target's tables, and land its files there as in a new environment.
         command: the command line, for the record.
         wait: seconds to wait for other runs on the same tables; None for the setting, or else the default.
@@ -52,6 +53,7 @@ class RunRequest:
     vars: dict[str, Any] = field(default_factory=dict)
     scratch: str | None = None
     pins: dict[str, str] | None = None
+    engines: dict[str, str] = field(default_factory=dict)
     isolated: bool = False
     command: list[str] = field(default_factory=list)
     wait: float | None = None

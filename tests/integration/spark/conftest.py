@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.harness.catalog_runs import CatalogRun
+from tests.harness.projects import Project
 
 from slipway.engines.spark.local_session import catalog_properties
 
@@ -23,6 +24,12 @@ spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 spark.sql.shuffle.partitions 2
 """
 """Spark's own settings for commands with tables of a few rows: a Java that starts soon."""
+
+
+def starts_soon(project: Project) -> None:
+    """Have the commands of a project start Spark with these settings."""
+    project.put("../spark/spark-defaults.conf", QUICKLY)
+    project.settings["SPARK_CONF_DIR"] = str(project.folder / "spark")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

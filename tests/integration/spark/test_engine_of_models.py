@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness.projects import Meters
-from tests.integration.spark.conftest import QUICKLY
+from tests.harness.projects import Meters, Project
+from tests.integration.spark.conftest import starts_soon
 
 from slipway.engines.writers import ENGINE
 
@@ -36,7 +36,7 @@ FIRST = [("2024-05-01", "m1", "1.500"), ("2024-05-01", "m2", "2.000"), ("2024-05
 SECOND = [("2024-05-02", "m1", "1.250"), ("2024-05-02", "m2", "3.000")]
 
 
-def java_of(project: Meters) -> list[int]:
+def java_of(project: Project) -> list[int]:
     """Processes of Java that have their temporary folder in that of the project's commands."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
@@ -49,7 +49,7 @@ def java_of(project: Meters) -> list[int]:
     return found
 
 
-def left_behind(project: Meters, seconds: float) -> list[int]:
+def left_behind(project: Project, seconds: float) -> list[int]:
     """The same, once they have had some time to end."""
     until = time.monotonic() + seconds
     while (found := java_of(project)) and time.monotonic() < until:
@@ -77,9 +77,7 @@ def mixed(project: Meters) -> Meters:
         "    serving: {+schema: serving, sites: {+engine: spark}, late: {+engine: spark}}",
     )
     project.write("models/serving/late.sql", LATE)
-    # a Java that starts soon, for tables of a few rows
-    project.put("../spark/spark-defaults.conf", QUICKLY)
-    project.settings["SPARK_CONF_DIR"] = str(project.folder / "spark")
+    starts_soon(project)
     project.write("models/serving/seen.sql", SEEN)
     (project.landing / "readings" / "day-2.csv").unlink()
     return project

@@ -9,7 +9,7 @@ import pytest
 from dbt.artifacts.resources.v1.model import ModelConfig
 
 from slipway.dbt.configuration import check_configuration, strategy_of
-from slipway.dbt.model_engines import engine_problems, is_by_spark
+from slipway.dbt.model_engines import engine_problems, may_be_by_spark, spark_above
 from slipway.errors import ConfigError
 
 _SOURCE = {"source.p.landing.sales": SimpleNamespace(name="sales", resource_type="source", config={}, schema="landing", identifier="sales")}  # fmt: skip
@@ -95,15 +95,16 @@ def test_a_view_is_found_through_ephemeral_models() -> None:
         "sales_by_day: engine is spark, and it reads the view shown, which is in DuckDB's memory: write engine: duckdb for it"
     ]
     assert not found(between, view)
-    assert not is_by_spark(between)
+    assert not may_be_by_spark(between)
 
 
 @pytest.mark.parametrize(
     ("engine", "fix"),
     [
-        ("sparc", "write spark, or one of duckdb, spark"),
+        ("sparc", "write spark, or one of duckdb, spark, auto"),
         ("Spark", "write spark"),
-        (7, "use one of duckdb, spark"),
+        ("Auto", "write auto"),
+        (7, "use one of duckdb, spark, auto"),
     ],
 )
 def test_an_unknown_engine_is_refused_before_a_run(engine: object, fix: str) -> None:
@@ -111,3 +112,42 @@ def test_an_unknown_engine_is_refused_before_a_run(engine: object, fix: str) -> 
     with pytest.raises(ConfigError) as refused:
         check_configuration(project(one), [one.unique_id])
     assert f"sales_by_day: engine is {engine!r}, which is unknown: {fix}" in refused.value.line()
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_model_of_either_engine_is_one_that_both_can_compute(why: str) -> None:
+    (said,) = found(node(engine="auto", **REFUSED[why]))
+    assert said.startswith("sales_by_day: engine is auto, and ")
+    assert why in said
+
+
+@pytest.mark.parametrize(
+    ("given", "bytes_"),
+    [
+        ({}, 20 * 10**9),
+        ({"spark_above": "20 GB"}, 20 * 10**9),
+        ({"spark_above": "1.5GiB"}, 1_610_612_736),
+        ({"spark_above": "500 mb"}, 500 * 10**6),
+        ({"spark_above": 1000}, 1000),
+        ({"spark_above": "1 B"}, 1),
+        ({"spark_above": 0}, 0),
+    ],
+)
+def test_the_bound_is_a_number_of_bytes(given: dict[str, Any], bytes_: int) -> None:
+    one = node(engine="auto", **given)
+    assert spark_above(one) == bytes_
+    assert not found(one)
+
+
+@pytest.mark.parametrize("bound", ["much", "-1", "20 PB", "1 iB", "GB", [1]])
+def test_what_is_no_number_of_bytes_is_refused(bound: object) -> None:
+    (said,) = found(node(engine="auto", spark_above=bound))
+    assert said == f"sales_by_day: spark_above is {bound!r}, which is no number of bytes: write it like 20 GB"
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "spark"])
+def test_a_bound_of_a_model_whose_engine_is_named_is_refused(engine: str) -> None:
+    (said,) = found(node(engine=engine, spark_above="20 GB"))
+    assert said.startswith(
+        f"sales_by_day: spark_above has no effect with engine: {engine}: write engine: auto"
+    )

@@ -36,7 +36,7 @@ from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, has_jinja, 
 from slipway.dbt.promised import contract_digests, retention_digests, typed_digests
 from slipway.engines.duckdb.engine import ONCE
 from slipway.engines.spark.spark_versions import computing
-from slipway.engines.writers import SPARK
+from slipway.engines.writers import AUTO, ENGINES, SPARK
 from slipway.environments.profiles import ADAPTER
 
 # what says nothing about the result: documentation, and what is checked or compared about it
@@ -55,6 +55,7 @@ _IGNORED_CONFIG = frozenset(
         "packages",
         "persist_docs",
         "sample_key",
+        "spark_above",
         "tags",
         "was",
     }
@@ -107,7 +108,11 @@ _ONLY_WAS = re.compile(r"""\{\{-?\s*config\(\s*was\s*=\s*(?:'[^']*'|"[^"]*")\s*,
 
 
 def node_key(
-    manifest: DbtManifest, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]
+    manifest: DbtManifest,
+    unique_id: str,
+    upstream: Mapping[str, str],
+    variables: Mapping[str, Any],
+    engine: str | None = None,
 ) -> str:
     """The key of a node.
 
@@ -116,20 +121,30 @@ def node_key(
         unique_id: the node.
         upstream: unique id of every table it reads to the snapshot it reads.
         variables: dbt's vars as the run has them.
+        engine: which computes it, None for the one that is configured.
 
     Returns:
         32 hexadecimal digits.
     """
     codes = sorted(set(_code(manifest, unique_id, variables, _NODE)))
-    return _hash([codes, dict(sorted(upstream.items())), _settings(), *_computed_by(manifest, unique_id)])[
-        :32
-    ]
+    return _hash(
+        [codes, dict(sorted(upstream.items())), _settings(), *_computed_by(manifest, unique_id, engine)]
+    )[:32]
 
 
-def _computed_by(manifest: DbtManifest, unique_id: str) -> list[list[str]]:
+def node_keys(
+    manifest: DbtManifest, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]
+) -> set[str]:
+    """The keys that a node can have: one for each engine that may compute it. The arguments are those of ``node_key``."""
+    node = node_of(manifest, unique_id)
+    engines = ENGINES if engine_of(node) == AUTO else (engine_of(node),)
+    return {node_key(manifest, unique_id, upstream, variables, one) for one in engines}
+
+
+def _computed_by(manifest: DbtManifest, unique_id: str, by: str | None) -> list[list[str]]:
     """What computes and writes a node: for one of DuckDB's, what it was before there was another engine."""
     node = node_of(manifest, unique_id)
-    is_by_spark = node.resource_type == "model" and engine_of(node) == SPARK
+    is_by_spark = node.resource_type == "model" and (by or engine_of(node)) == SPARK
     return [engine(), spark()] if is_by_spark else [engine()]
 
 

@@ -44,7 +44,11 @@ class SparkOfRun:
         Args:
             reads: the tables that its query reads, as the run sees them.
             translate: makes Spark's SQL of the query, or refuses it.
+
+        Raises:
+            ConfigError: Spark cannot reach the warehouse.
         """
+        check_place(self._tables)
         with self._lock:
             if self._catalog is None:
                 self._catalog = RunCatalog(self._tables, self._run_id, self._published())
