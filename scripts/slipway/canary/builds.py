@@ -28,6 +28,7 @@ from slipway.settings import Settings
 
 _POLL = 0.05  # seconds
 _PINS, _PRINTED, _LOG = "pins.json", "run.json", "run.log"
+_ENGINES = "engines.json"
 _BUILT = (Status.SUCCESS, Status.NO_OP)
 _GRACE = 10.0  # seconds that an interrupted build has to end by itself
 
@@ -47,6 +48,7 @@ class Build:
         window: from when to when microbatch models are built, None for all of their time.
         threads: of dbt, None for the profile's.
         interpreters: version to the interpreter that builds it; others are built by the running one.
+        engines: version to the engines of models, by unique id, that it is built by in place of the configured ones.
     """
 
     project: Path
@@ -59,6 +61,7 @@ class Build:
     window: tuple[datetime, datetime] | None = None
     threads: int | None = None
     interpreters: Mapping[str, Path] = field(default_factory=dict)
+    engines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class NotBuiltError(SlipwayError):
@@ -121,6 +124,8 @@ def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
     """Run that version in a process of its own, with its own code on the path."""
     folder = what.folder / side
     folder.mkdir()
+    engines = folder / _ENGINES
+    engines.write_text(json.dumps(dict(what.engines.get(side, {}))), encoding="utf-8")
     given = Settings(
         home=str(what.environment.home),
         landing=what.environment.landing,
@@ -128,6 +133,7 @@ def _start(what: Build, side: str, project: Path) -> subprocess.Popen[bytes]:
         warehouse=what.environment.warehouse if Settings.read().warehouse else None,
         scratch=str(folder),
         pins=str(what.folder / _PINS),
+        engines=str(engines) if side in what.engines else None,
     )
     variables = {
         **os.environ,

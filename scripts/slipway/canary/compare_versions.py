@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.canary.builds import Build, build
+from slipway.canary.compared_engines import WantedEngine
 from slipway.canary.published_base import PUBLISHED, PublishedBase, published_base
 from slipway.canary.samples import same_sample, sample_remarks, with_sample
 from slipway.canary.shares import compared_rows, least_compared, with_whole_rows
@@ -53,6 +54,7 @@ def canary(
     show_classified: bool = False,
     max_slowdown: float | None = None,
     title: str = "Canary",
+    engine: WantedEngine | None = None,
 ) -> tuple[ComparisonReport, Path | None]:
     """Build both versions and compare every table.
 
@@ -68,6 +70,7 @@ def canary(
         show_classified: show values of columns that a contract classifies.
         max_slowdown: how many times the time of base head may take. Both are then built by one thread of dbt.
         title: of the report.
+        engine: compare what this engine computes with what the configured ones do, by the code of the work tree; ``base`` is not looked at then.
 
     Returns:
         The comparison, and the folder that was kept, if it was.
@@ -92,6 +95,8 @@ def canary(
             max_slowdown=max_slowdown,
             title=title,
         )
+        if engine is not None:
+            return given.with_engine(engine, tell), folder if keep else None
         if base == PUBLISHED:
             base = published_base(profile, target, variables)
         if isinstance(base, PublishedBase):
@@ -161,6 +166,35 @@ class _Canary:
             costs=compare_costs(then, now, self._max_slowdown) if then and now else None,
         )
 
+    def with_engine(self, wanted: WantedEngine, tell: Callable[[str], None]) -> ComparisonReport:
+        """Build the work tree by the configured engines, and by the wanted one, and compare both."""
+        pins = _pins(self._environment)
+        engines = dict.fromkeys(wanted.models, wanted.engine)
+        tell(
+            f"building the work tree by the configured engines (base) and by {wanted.name} (head) on the same {len(pins)} pinned inputs"
+        )
+        what = replace(self._build(pins), engines={"head": engines})
+        manifests = build(what, {"base": self._project, "head": self._project})
+        then, now = manifests["base"], manifests["head"]
+        other = wanted.computed(then, now)
+        sample = same_sample(then, now)
+        return self._report(
+            BuiltTable.all_of(then),
+            ("head", now),
+            pins,
+            definitions=(_definitions(then), _definitions(now)),
+            label="configured engines",
+            remarks=[
+                *(sample_remarks(sample, now, self._environment) if sample else []),
+                *wanted.remarks(then, now, other),
+                *self._not_judged(then, now),
+            ],
+            tests=compare_tests(then.tests, now.tests),
+            sample=sample,
+            costs=compare_costs(then, now, self._max_slowdown),
+            engine=wanted.engine,
+        )
+
     def _not_judged(self, base: RunManifest | None, head: RunManifest | None) -> list[str]:
         """A sentence where no table is in both versions, so that the bound of time says nothing."""
         both = base and head and _costs_of_tables(base).keys() & _costs_of_tables(head).keys()
@@ -215,6 +249,7 @@ class _Canary:
         packages: Sequence[PackageDifference] = (),
         sample: Sample | None = None,
         costs: ComparedCosts | None = None,
+        engine: str = "",
     ) -> ComparisonReport:
         side, manifest = built
         comparisons = compare_builds(
@@ -236,6 +271,8 @@ class _Canary:
         context |= {"inputs": ", ".join(f"{name} at {_snapshot(manifest, name)}" for name in sorted(pins))}
         code = code_of(self._project)
         name = f"{(code.commit or 'no commit')[:12]}{' with uncommitted changes' if code.dirty else ''}"
+        if engine:  # both sides are this code
+            context["code"], name = name, f"engine {engine}"
         return make_report(
             comparisons,
             title=self._title,

@@ -13,6 +13,7 @@ import click
 from slipway.cli import figures, options, output
 
 if TYPE_CHECKING:
+    from slipway.canary.compared_engines import WantedEngine
     from slipway.comparison.report import ComparisonReport
     from slipway.replay.replay_verdict import ReplayReport
 
@@ -34,6 +35,11 @@ def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float
     "--base",
     metavar="REF",
     help="Git ref to compare with, or published: what the target shows. [default: where this branch left main]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["duckdb", "spark"]),
+    help="Compare engines: the work tree by the configured ones (base), and by this one (head) for models that it can compute.",
 )
 @options.variables
 @click.option(
@@ -58,6 +64,7 @@ def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float
 def canary(
     target: str | None,
     base: str | None,
+    engine: str | None,
     vars_: str | None,
     sample: str | None,
     select: tuple[str, ...],
@@ -71,7 +78,7 @@ def canary(
 ) -> None:
     """Build two versions of the code on the same pinned inputs and slice, test them, and compare every table by key.
 
-    Exit code 1 when anything differs that the models do not declare as expected, when a test fails on head only, or when
+    With --engine the code is the same on both sides, and the engines differ. Exit code 1 when anything differs that the models do not declare as expected, when a test fails on head only, or when
     --max-slowdown is broken.
     """
     from slipway.canary.compare_versions import canary as compare_versions
@@ -81,6 +88,10 @@ def canary(
     project, variables = find_project(project_dir), options.parse_vars(vars_)
     if output_dir:
         options.made(output_dir)
+    if engine and (base or record):
+        raise click.UsageError(
+            f"{'--base' if base else '--record'} does not go with --engine, which compares the work tree with itself."
+        )
     commit = recordable(project, target, base, select) if record else ""
     report, kept = compare_versions(
         project,
@@ -93,6 +104,7 @@ def canary(
         sample=sample,
         show_classified=show_classified,
         max_slowdown=max_slowdown,
+        engine=_wanted(project, target, engine) if engine else None,
     )
     print_report(report, "canary", output_, output_dir)
     if record:
@@ -101,6 +113,15 @@ def canary(
     if kept:
         output.message(f"Kept the scratch environments in {kept}.")
     _end(passed=report.passed)
+
+
+def _wanted(project: Path, target: str | None, engine: str) -> WantedEngine:
+    """The models that an engine can compute, and why not the others, by their code."""
+    from slipway.canary.compared_engines import WantedEngine
+    from slipway.check.engine_trial import engine_trial
+
+    found = engine_trial(project, target, engine)
+    return WantedEngine(found.engine, found.models, found.left)
 
 
 @click.command("ci")
