@@ -40,3 +40,16 @@ def test_a_side_that_needs_spark_says_that_there_is_no_java(workshop: Workshop) 
     workshop.run()
     said = workshop.refusal("canary", "--engine", "spark", code=1, JAVA_HOME="/nowhere")
     assert said.startswith("head does not build: Spark cannot be started: JAVA_HOME is /nowhere")
+
+
+def test_a_model_that_reads_replaced_files_stays_with_duckdb(workshop: Workshop) -> None:
+    workshop.edit(
+        "contracts/parcels.odcs.yaml",
+        "format: csv\n",
+        "format: csv\n    customProperties: [{property: fileMode, value: replace}]\n",
+    )
+    workshop.run()
+    said = workshop.refusal(
+        "canary", "--engine", "spark", "--select", "weights", code=1, JAVA_HOME="/nowhere"
+    )
+    assert "curated.weights (it reads raw.parcels, whose files replace earlier ones, and only DuckDB" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from slipway.check.project_check import ProjectCheck, translation_error
 from slipway.dbt.code_only import CodeOnly, code_only
 from slipway.dbt.configuration import strategy_of
 from slipway.dbt.model_engines import is_by, obstacle
+from slipway.dbt.model_writers import replaced_input
 from slipway.dbt.stubs import Stubs
 from slipway.engines.writers import SPARK
 from slipway.errors import ConfigError, SlipwayError
+from slipway.landing.feeds import Feed, read_feeds
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,11 @@ def engine_trial(project: Path, target: str | None, engine: str) -> EngineTrial:
         if engine == SPARK:
             ProjectCheck(project, code).whole()  # by which the columns of all tables are known
         manifest: Any = code.manifest
+        feeds = {feed.name: feed for feed in read_feeds(project)}
         for unique_id, node in sorted(manifest.nodes.items()):
             if node.resource_type != "model" or not is_by(SPARK, node):
                 continue
-            why = _obstacle(code, node) if engine == SPARK else ""
+            why = _obstacle(code, node, feeds) if engine == SPARK else ""
             if why:
                 found.left[f"{node.schema}.{node.alias}"] = why
             else:
@@ -61,11 +65,11 @@ def engine_trial(project: Path, target: str | None, engine: str) -> EngineTrial:
     return found
 
 
-def _obstacle(code: CodeOnly, node: Any) -> str:
+def _obstacle(code: CodeOnly, node: Any, feeds: Mapping[str, Feed]) -> str:
     """Why Spark cannot compute a model, or why that is not known; empty if it can."""
     manifest: Any = code.manifest
     try:
-        if why := obstacle(manifest, node, strategy_of):
+        if why := obstacle(manifest, node, strategy_of) or replaced_input(manifest, node, feeds):
             return why
         sql = code.query(node.unique_id, engine=SPARK).strip().rstrip(";")
         if unknown := next(iter(code.stubs.unknown.values()), ""):

@@ -54,17 +54,30 @@ def check_spark(
     for node in nodes:
         if not (may_be_by_spark(node) or engines.needs_spark(manifest, node)):
             continue
-        for unique_id in tables_read(manifest, node.unique_id):
-            read = find(manifest, unique_id)
-            assert read is not None
-            table = table_of(read)
-            feed = feeds.get(table.name) if table.namespace == "raw" else None
-            if feed and feed.mode is not FileMode.APPEND:
-                raise ConfigError(
-                    f"{node.name} cannot be computed by Spark",
-                    f"it reads {table}, whose files replace earlier ones, and only DuckDB is shown the rows that are current",
-                    f"Read them in a model of DuckDB, or {INSTEAD}",
-                )
+        if why := replaced_input(manifest, node, feeds):
+            raise ConfigError(
+                f"{node.name} cannot be computed by Spark",
+                why,
+                f"Read them in a model of DuckDB, or {INSTEAD}",
+            )
+
+
+def replaced_input(manifest: DbtManifest, node: DbtNode, feeds: Mapping[str, Feed]) -> str:
+    """Which table with rows that are not current a node reads, and why Spark cannot; empty for none.
+
+    Args:
+        manifest: dbt's.
+        node: a model.
+        feeds: by name.
+    """
+    for unique_id in tables_read(manifest, node.unique_id):
+        read = find(manifest, unique_id)
+        assert read is not None
+        table = table_of(read)
+        feed = feeds.get(table.name) if table.namespace == "raw" else None
+        if feed and feed.mode is not FileMode.APPEND:
+            return f"it reads {table}, whose files replace earlier ones, and only DuckDB is shown the rows that are current"
+    return ""
 
 
 class ModelWriters:
