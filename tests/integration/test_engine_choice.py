@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,13 @@ def test_check_looks_at_both_texts(project: Meters, bound: str) -> None:
     assert "the function median" in done.out
     project.write("models/serving/sites.sql", "select count(*) as n from {{ ref('consumption') }}\n")
     assert project.slipway("check").code == 0
+
+
+def test_a_replay_computes_by_the_engine_that_was_chosen_then(project: Meters) -> None:
+    auto(project, "\"{{ env_var('BOUND', '1 GB') }}\"")
+    project.commit()
+    run_id = project.run(JAVA_HOME=NO_JAVA)["run_id"]
+    done = project.slipway("replay", run_id, "--output", "json", BOUND="1 B", JAVA_HOME=NO_JAVA)
+    assert done.code == 0, done
+    found = {one["table"]: one["verdict"] for one in json.loads(done.out)["tables"]}
+    assert found["serving.sites"] == "identical"

@@ -76,6 +76,8 @@ def replay(project: Path, target: str | None, run: str, tell: Callable[[str], No
             selection_of(manifest, described),
             _TESTS,
             _window(manifest, described),
+            # the choice by size may be another one where tables are built anew
+            engines={_SIDE: {node.unique_id: node.engine for node in manifest.nodes if node.engine}},
         )
         with git.worktree(project, commit, folder / "code") as code:
             _check_layout(code, environment.name, manifest)
