@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from slipway.iceberg.snapshots import StagedTable
 from slipway.names import TableName
 from slipway.run_catalog.catalog import RunCatalog
 from slipway.run_catalog.rest_server import Listening, Served, serving
+from slipway.storage.s3 import is_s3, s3_access, split
 
 RUN = "20260101T000000Z-0000abcd"
 
@@ -26,12 +27,28 @@ class CatalogRun:
     """A run that may write ``new`` and the published ``mine``, and read ``other`` as well."""
 
     def __init__(
-        self, folder: Path, stack: ExitStack, connection: duckdb.DuckDBPyConnection | None = None
+        self,
+        folder: Path,
+        stack: ExitStack,
+        connection: duckdb.DuckDBPyConnection | None = None,
+        root: str = "",
+        store: Mapping[str, str] | None = None,
     ) -> None:
+        """Publish its tables.
+
+        Args:
+            folder: of the catalog, and of the warehouse if it has no other place.
+            stack: ends what is begun.
+            connection: of DuckDB.
+            root: of the warehouse, another than the folder.
+            store: properties by which it is reached.
+        """
         self.folder, self._stack = folder, stack
         uri = f"sqlite:///{folder}/catalog.db"
         folder.mkdir(parents=True, exist_ok=True)
-        self.place = place(f"file://{folder}/warehouse", connection, type="sql", uri=uri)
+        self.place = place(
+            root or f"file://{folder}/warehouse", connection, type="sql", uri=uri, **(store or {})
+        )
         self.layer = f"{self.place.prefix}layer"
         self.place.publish(layer_mine=1, layer_other=2)
         self.names = {name: TableName(self.layer, name) for name in ("mine", "other", "new")}
@@ -52,6 +69,12 @@ class CatalogRun:
 
     def files(self) -> dict[Path, str]:
         """Every file of the warehouse, with its content's hash."""
+        warehouse = self.place.environment.warehouse
+        if is_s3(warehouse):
+            bucket, prefix = split(warehouse)
+            client = s3_access(self.place.environment.catalog_properties).client
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            return {Path(item["Key"]): item["ETag"] for page in pages for item in page.get("Contents", [])}
         found = sorted(path for path in (self.folder / "warehouse").rglob("*") if path.is_file())
         return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 

@@ -129,4 +129,4 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     with ExitStack() as stack:
         run = CatalogRun(tmp_path_factory.mktemp("session"), stack)
-        yield stack.enter_context(local_session("lake", run.served))
+        yield stack.enter_context(local_session("lake", run.served, on_s3=True))

@@ -18,8 +18,8 @@ from slipway.engines.spark.spark_of_run import SparkOfRun, check_place
 from slipway.engines.spark.spark_versions import installed
 from slipway.engines.writers import Writer
 from slipway.errors import ConfigError
-from slipway.iceberg.tables import Tables
 from slipway.landing.feeds import Feed
+from slipway.runs.pinned_tables import Places
 from slipway.runs.run_inputs import RunInputs
 from slipway.sql_text import quote
 
@@ -27,7 +27,7 @@ from slipway.sql_text import quote
 def check_spark(
     manifest: DbtManifest,
     selected: Collection[str],
-    tables: Tables,
+    places: Places,
     feeds: Mapping[str, Feed],
     engines: EngineChoices,
 ) -> None:
@@ -38,7 +38,7 @@ def check_spark(
     Args:
         manifest: dbt's.
         selected: unique ids of what the run selects.
-        tables: of the environment that it builds in.
+        places: where it reads and builds.
         feeds: by name.
         engines: of the run's models.
 
@@ -49,7 +49,8 @@ def check_spark(
     for node in nodes:
         if engines.needs_spark(manifest, node):
             installed()
-            check_place(tables)
+            for tables in (places.inputs, places.outputs):
+                check_place(tables.environment)
             break
     for node in nodes:
         if not (may_be_by_spark(node) or engines.needs_spark(manifest, node)):

@@ -148,7 +148,7 @@ class Session:
         self.checks = QueryChecks(self.inputs, views, self.volatility)
         self._earlier = EarlierResults()
         self._nodes, self.tests = RunNodes(), CarriedTests(self._earlier)
-        self.spark = SparkOfRun(outputs, run_id, pinned.own_locations)
+        self.spark = SparkOfRun(outputs, run_id, pinned.own_locations, environment)
         self.engines = EngineChoices(
             request.engines,
             self.variables,
@@ -218,7 +218,7 @@ class Session:
         check_spark(
             manifest,
             selected_resources.SELECTED_RESOURCES,
-            pinned.places.outputs,
+            pinned.places,
             {feed.name: feed for feed in read_feeds(self._project)},
             self.engines,
         )

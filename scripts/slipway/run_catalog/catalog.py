@@ -72,6 +72,11 @@ class RunCatalog:
         self._writable: dict[TableName, dict[str, str]] = {}
         self._staged: dict[TableName, StagedTable] = {}
 
+    @property
+    def store_properties(self) -> Mapping[str, str]:
+        """Properties of the environment's catalog, by which the store is reached."""
+        return self._tables.environment.catalog_properties
+
     def allow(self, name: TableName, summary: Mapping[str, str] | None = None) -> None:
         """Let clients write a table.
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pydantic import TypeAdapter
 from pyiceberg.catalog.rest import CreateTableRequest
@@ -28,6 +28,7 @@ from slipway.run_catalog.refusals import (
     RefusedRequestError,
     UnsupportedRequestError,
 )
+from slipway.run_catalog.store_access import NO_DELETES, store_config, store_credentials
 from slipway.secrets import hide
 
 _NAMESPACES = "/v1/{prefix}/namespaces"
@@ -43,11 +44,9 @@ ENDPOINTS = (
     f"HEAD {_TABLES}/{{table}}",
     f"POST {_TABLES}/{{table}}",
     f"DELETE {_TABLES}/{{table}}",
+    f"GET {_TABLES}/{{table}}/credentials",
 )
 """What clients may ask for, as the configuration tells them."""
-
-NO_DELETES = {"s3.delete-enabled": "false"}
-"""Property of Iceberg's S3FileIO in Java: it deletes nothing."""
 
 _SERVES_TABLES = "the catalog of a run only serves tables to read and write"
 _SEPARATOR = "\x1f"
@@ -143,6 +142,8 @@ class _Route:
                 return self.tables(_dotted(space))
             case "GET" | "HEAD" | "POST" | "DELETE", ["namespaces", space, "tables", table]:
                 return self.table(TableName(_dotted(space), table))
+            case "GET", ["namespaces", space, "tables", table, "credentials"]:
+                return self.credentials(TableName(_dotted(space), table))
         raise self.refused(parts)
 
     def refused(self, parts: list[str]) -> RefusedRequestError:
@@ -220,15 +221,38 @@ class _Route:
                     _check_texts(content["updates"])
                     requirements = _REQUIREMENTS.validate_python(content["requirements"])
                     updates = _UPDATES.validate_python(content["updates"])
-                return self.loaded(catalog.commit(name, requirements, updates))
+                return self.committed(catalog.commit(name, requirements, updates))
         raise self.refused(["namespaces", name.namespace, "tables", name.name])
 
     def loaded(self, table: Table, *, is_staged: bool = True) -> Answer:
-        """A table (``LoadTableResult``), the metadata as it is written to its file but for ``gc.enabled``."""
+        """A table (``LoadTableResult``), the metadata as it is written to its file but for ``gc.enabled``, and how its files are reached."""
+        return self.described(table, self.store_config(table), is_staged=is_staged)
+
+    def committed(self, table: Table) -> Answer:
+        """What a commit made of a table (``CommitTableResponse``), to a client that has loaded it and knows how its files are reached."""
+        return self.described(table, NO_DELETES)
+
+    def described(self, table: Table, config: Mapping[str, str], *, is_staged: bool = True) -> Answer:
         wanted = self.query.get("snapshots", ["all"])[0]
         where = f'"metadata-location":{json.dumps(table.metadata_location)},' if is_staged else ""
         metadata = served(table.metadata, only_refs=wanted == "refs")
-        return Answer(200, f'{{{where}"metadata":{metadata},"config":{json.dumps(NO_DELETES)}}}'.encode())
+        return Answer(200, f'{{{where}"metadata":{metadata},"config":{json.dumps(config)}}}'.encode())
+
+    def store_config(self, table: Table) -> dict[str, str]:
+        name = TableName.of(table.name())
+        place = "/".join(
+            quote(part, safe="") for part in (_SEPARATOR.join(_parts(name)), "tables", name.name)
+        )
+        return store_config(
+            table.metadata.location,
+            self.catalog.store_properties,
+            f"v1/{self.catalog.run_id}/namespaces/{place}/credentials",
+        )
+
+    def credentials(self, name: TableName) -> Answer:
+        """The keys of the moment for the files of a table (``LoadCredentialsResponse``)."""
+        location = self.catalog.load(name).metadata.location
+        return _json({"storage-credentials": store_credentials(location, self.catalog.store_properties)})
 
     def json(self) -> dict[str, Any]:
         """The object that a request brings.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -82,6 +83,24 @@ class S3Access:
             found = self._session.get_credentials()
             frozen = found.get_frozen_credentials() if found is not None else None
         return (str(frozen.access_key), str(frozen.secret_key), frozen.token) if frozen else None
+
+    def keys_until(self) -> tuple[Keys | None, datetime | None]:
+        """The keys to use now, and when they expire; None for keys that do not, or of which it is not known.
+
+        Raises:
+            UnavailableError: keys have expired and cannot be renewed.
+        """
+        keys = self.keys()
+        while True:  # another thread may renew them between the two questions
+            until = None if self._own else self._expiry()
+            if (found := self.keys()) == keys:
+                return keys, until
+            keys = found
+
+    def _expiry(self) -> datetime | None:
+        """When the keys of the chain expire. botocore has it, and no public name for it; the AWS CLI reads it in the same way."""
+        found = getattr(self._session.get_credentials(), "_expiry_time", None)
+        return found if isinstance(found, datetime) else None
 
 
 def s3_access(properties: Mapping[str, str]) -> S3Access:

@@ -11,7 +11,7 @@ from tests.integration.spark.conftest import SparkRun
 from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.writer import write
-from slipway.engines.spark.local_session import catalog_properties
+from slipway.engines.spark.session_settings import catalog_properties
 from slipway.engines.spark.spark_writer import SparkWriter
 from slipway.engines.writers import ENGINE
 from slipway.iceberg.metadata_files import summary_of

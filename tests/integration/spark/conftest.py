@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from tests.harness.catalog_runs import CatalogRun
 from tests.harness.projects import Project
 
-from slipway.engines.spark.local_session import catalog_properties
+from slipway.engines.spark.session_settings import catalog_properties
 
 if TYPE_CHECKING:
     from tests.integration.spark.both_engines import Both
@@ -30,6 +32,27 @@ def starts_soon(project: Project) -> None:
     """Have the commands of a project start Spark with these settings."""
     project.put("../spark/spark-defaults.conf", QUICKLY)
     project.settings["SPARK_CONF_DIR"] = str(project.folder / "spark")
+
+
+def java_of(project: Project) -> list[int]:
+    """Processes of Java that have their temporary folder in that of the project's commands."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        if b"java" in words[0] and any(os.fsencode(project.temporary) in word for word in words):
+            found.append(int(entry.parent.name))
+    return found
+
+
+def left_behind(project: Project, seconds: float) -> list[int]:
+    """The same, once they have had some time to end."""
+    until = time.monotonic() + seconds
+    while (found := java_of(project)) and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import boto3
 import pytest
+from tests.integration.s3.conftest import READ, access
 from tests.integration.spark.conftest import SparkRun
 
 GC = "GC is disabled"
@@ -38,7 +45,7 @@ ATTACKS = {
     ),
     "replace-elsewhere": (
         "create or replace table {mine} using iceberg location 'file:///tmp/elsewhere' as select 1 as n",
-        "its folder is|tables do not share files",
+        "its folder is|tables do not share files|Invalid S3 URI",
     ),
     "data-path": (
         "alter table {mine} set tblproperties ('write.data.path' = 'file:///tmp/elsewhere')",
@@ -71,6 +78,38 @@ ATTACKS = {
     "drop-namespace": ("drop namespace {run}.{layer} cascade", "."),
     "create-namespace": ("create namespace {run}.elsewhere", "the run makes no table in it"),
 }
+
+
+@pytest.fixture(scope="module")
+def run_on_s3(spark: Any, endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkRun]:  # noqa: ANN401 - pyspark is an extra
+    """A run whose warehouse is on S3; one for all attacks, because nothing of it changes."""
+    bucket = f"attacked-{time.time_ns()}"
+    boto3.client("s3", **access(endpoint)).create_bucket(Bucket=bucket)
+    store = {"s3.endpoint": endpoint, **READ}
+    with ExitStack() as stack:
+        made = SparkRun(tmp_path_factory.mktemp("s3"), stack, root=f"s3://{bucket}", store=store)
+        made.connect(spark)
+        yield made
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("statement", "why"), ATTACKS.values(), ids=ATTACKS)
+def test_spark_is_refused_on_s3(run_on_s3: SparkRun, statement: str, why: str) -> None:
+    test_spark_is_refused(run_on_s3, statement, why)
+
+
+@pytest.mark.server
+def test_files_on_s3_are_not_deleted_even_by_their_names(run_on_s3: SparkRun) -> None:
+    """What Iceberg deletes through its access to the files of a table."""
+    java = run_on_s3.spark._jvm
+    session = run_on_s3.spark._jsparkSession
+    table = java.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(
+        session, f"{run_on_s3.catalog_name}.{run_on_s3.layer}.mine"
+    )
+    for location in (*run_on_s3.published.values(), table.currentSnapshot().manifestListLocation()):
+        table.io().deleteFile(location)
+    assert table.io().properties()["s3.delete-enabled"] == "false"
+    run_on_s3.check_published()
 
 
 @pytest.mark.parametrize(("statement", "why"), ATTACKS.values(), ids=ATTACKS)

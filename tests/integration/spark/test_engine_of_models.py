@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness.projects import Meters, Project
-from tests.integration.spark.conftest import starts_soon
+from tests.harness.projects import Meters
+from tests.integration.spark.conftest import java_of, left_behind, starts_soon
 
 from slipway.engines.writers import ENGINE
 
@@ -34,27 +34,6 @@ where read_on > (select max(read_on) as last_day from {{ this }})
 BY_SPARK = {"serving.sites", "serving.late", "serving.seen"}
 FIRST = [("2024-05-01", "m1", "1.500"), ("2024-05-01", "m2", "2.000"), ("2024-05-01", "m3", "0.250")]
 SECOND = [("2024-05-02", "m1", "1.250"), ("2024-05-02", "m2", "3.000")]
-
-
-def java_of(project: Project) -> list[int]:
-    """Processes of Java that have their temporary folder in that of the project's commands."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes().split(b"\0")
-        except OSError:  # it has ended meanwhile
-            continue
-        if b"java" in words[0] and any(os.fsencode(project.temporary) in word for word in words):
-            found.append(int(entry.parent.name))
-    return found
-
-
-def left_behind(project: Project, seconds: float) -> list[int]:
-    """The same, once they have had some time to end."""
-    until = time.monotonic() + seconds
-    while (found := java_of(project)) and time.monotonic() < until:
-        time.sleep(0.2)
-    return found
 
 
 def late(project: Meters) -> list[tuple[str, str, str]]:

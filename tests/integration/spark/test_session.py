@@ -12,7 +12,9 @@ import pytest
 from tests.harness.commands import ROOT
 from tests.integration.spark.conftest import SparkRun
 
-from slipway.engines.spark.local_session import check_session, local_session
+from slipway.engines.spark.local_session import local_session
+from slipway.engines.spark.session_settings import check_session
+from slipway.engines.spark.spark_versions import RUNTIME
 from slipway.errors import ConfigError
 from slipway.run_catalog.rest_server import Served
 
@@ -77,13 +79,21 @@ def test_two_runs_in_one_session_do_not_see_each_other(run: SparkRun, tmp_path: 
         other.check_published()
 
 
-def test_a_session_without_the_jar_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("packages", "why"),
+    [
+        pytest.param((), "does not have the jar of Iceberg", id="no-jar"),
+        pytest.param((RUNTIME,), "tables are on S3, and it does not have Iceberg's jar for it", id="no-s3"),
+        pytest.param(("org.example:none:1",), "most often org.example:none:1 cannot be found", id="nowhere"),
+    ],
+)
+def test_a_session_without_a_jar_is_refused_and_leaves_nothing(packages: tuple[str, ...], why: str) -> None:
     """In a process of its own, because Java starts once with its jars."""
     program = (
         "from slipway.engines.spark.local_session import local_session\n"
         "from slipway.run_catalog.rest_server import Served\n"
         "try:\n"
-        f"    with local_session('x', Served('http://127.0.0.1:9', 't'), jar='{tmp_path}/none.jar'):\n"
+        f"    with local_session('x', Served('http://127.0.0.1:9', 't'), on_s3=True, packages={packages}):\n"
         "        raise SystemExit('it began')\n"
         "except Exception as error:\n"
         "    print(type(error).__name__, error)\n"
@@ -92,5 +102,5 @@ def test_a_session_without_the_jar_is_refused_and_leaves_nothing(tmp_path: Path)
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT, timeout=300
     )
     assert done.stdout.startswith("ConfigError "), done.stdout + done.stderr[-2000:]
-    assert "jar" in done.stdout
+    assert why in done.stdout
     assert len(done.stdout.splitlines()) == 1

@@ -5,19 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from slipway.engines.spark.spark_versions import (
-    CANNOT_COMPUTE,
-    ICEBERG,
-    RUNTIME,
-    SCALA,
-    check_spark,
-    installed,
-)
+from slipway.engines.spark.session_settings import CATALOGS, REQUIRED, catalog_properties, check_session
+from slipway.engines.spark.spark_versions import CANNOT_COMPUTE, fetching, installed, jars
 from slipway.errors import ConfigError, first_line
 from slipway.processes import remove_left_over, temporary
 from slipway.run_catalog.rest_server import Served
@@ -25,50 +19,24 @@ from slipway.run_catalog.rest_server import Served
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
-_ANSI, _ZONE, _CASE = "spark.sql.ansi.enabled", "spark.sql.session.timeZone", "spark.sql.caseSensitive"
-_EXTENSIONS = "spark.sql.extensions"
-_CATALOGS = "spark.sql.catalog."
 _FOLDER = "spark"
 """Purpose of the temporary folder of a session, a part of its name."""
-
-SEMANTICS = {_ANSI: "true", _ZONE: "UTC", _CASE: "false"}
-"""Without these, Spark computes something else than DuckDB: overflow and bad casts become NULL, days begin at another time, names differ by case."""
-
-
-def catalog_properties(name: str, served: Served, store: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Settings by which a session sees the tables of a run.
-
-    Args:
-        name: what they are found under, the environment's.
-        served: the run's catalog.
-        store: how files are reached, as properties of Iceberg's catalogs for Spark, for example ``s3.endpoint``.
-    """
-    given = {
-        "": "org.apache.iceberg.spark.SparkCatalog",
-        ".type": "rest",
-        ".uri": served.uri,
-        ".token": served.token,
-        ".cache-enabled": "false",  # a table that DuckDB stages meanwhile is to be seen
-        **{f".{key}": value for key, value in (store or {}).items()},
-    }
-    return {f"{_CATALOGS}{name}{key}": value for key, value in given.items()}
 
 
 @contextmanager
 def local_session(
-    name: str, served: Served, store: Mapping[str, str] | None = None, *, jar: str | None = None
+    name: str, served: Served, *, on_s3: bool = False, packages: Sequence[str] | None = None
 ) -> Iterator[SparkSession]:
     """Begin a session in this process, and end it with the block.
 
     Args:
         name: what the tables are found under.
         served: the run's catalog.
-        store: how files are reached.
-        jar: file of Iceberg's runtime; without it Spark takes it from the local Maven repository, or fetches it.
+        on_s3: whether a table that it reads or writes is on S3.
+        packages: Maven coordinates of its jars, in place of those that are tested; Spark takes them from the local Maven repository, or fetches them.
 
     Raises:
-        ConfigError: pyspark, Java or the jar is missing or has another version, or another session is active.
+        ConfigError: pyspark, Java or a jar is missing or has another version, or another session is active.
     """
     installed()
     from pyspark.sql import SparkSession
@@ -83,20 +51,21 @@ def local_session(
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ.setdefault("SPARK_LOCAL_HOSTNAME", "localhost")
     remove_left_over(_FOLDER)  # of processes that were killed
+    packages = jars(on_s3=on_s3) if packages is None else packages
     with temporary(_FOLDER) as folder:
         builder = SparkSession.builder.master("local[*]").appName("slipway")
         settings = {
-            "spark.jars" if jar else "spark.jars.packages": jar or RUNTIME,
+            "spark.jars.packages": ",".join(packages),
             "spark.pyspark.python": sys.executable,
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
             "spark.log.level": "ERROR",
             "spark.sql.warehouse.dir": f"file://{folder}",
             "spark.local.dir": str(folder),
-            _EXTENSIONS: EXTENSIONS,
+            **REQUIRED,
             "spark.sql.defaultCatalog": name,
-            **SEMANTICS,
-            **catalog_properties(name, served, store),
+            # where a file is before it is sent to S3
+            **catalog_properties(name, served, {"s3.staging-dir": str(folder)} if on_s3 else None),
         }
         for key, value in settings.items():
             builder = builder.config(key, value)
@@ -105,9 +74,9 @@ def local_session(
             spark = builder.getOrCreate()
         except Exception as error:  # whatever pyspark and Py4J raise
             _end(None)
-            raise _not_started(error, jar) from error
+            raise _not_started(error, packages) from error
         try:
-            check_session(spark)
+            check_session(spark, on_s3=on_s3)
             yield spark
         finally:
             _end(spark)
@@ -125,19 +94,19 @@ def _start_java(settings: Mapping[str, str], log: Path) -> None:
     conf = SparkConf(loadDefaults=False)
     for key, value in settings.items():
         # a token of the run is among those of catalogs, and everybody on the machine can read a command line
-        if not key.startswith(_CATALOGS):
+        if not key.startswith(CATALOGS):
             conf.set(key, value)
     with log.open("wb") as output:
         gateway = launch_gateway(conf, {"stdout": output, "stderr": output})
     SparkContext._gateway, SparkContext._jvm = gateway, gateway.jvm
 
 
-def _not_started(error: Exception, jar: str | None) -> ConfigError:
+def _not_started(error: Exception, packages: Sequence[str]) -> ConfigError:
     """Why no session began: most often the jar, about which Spark's own log says more."""
     why = first_line(error)
     if "JAVA_GATEWAY_EXITED" in str(error) or "UNRESOLVED" in str(error).upper():
-        why = f"Java ended before the session began; most often {jar or RUNTIME} cannot be found or fetched"
-    return ConfigError(CANNOT_COMPUTE, why, f"Fetch the jar once: mvn dependency:get -Dartifact={RUNTIME}")
+        why = f"Java ended before the session began; most often {' or '.join(packages)} cannot be found or fetched"
+    return ConfigError(CANNOT_COMPUTE, why, f"Fetch the jar once: {' && '.join(map(fetching, packages))}")
 
 
 def _end(spark: SparkSession | None) -> None:
@@ -162,48 +131,3 @@ def _end(spark: SparkSession | None) -> None:
                 process.wait()
     SparkContext._gateway = None
     SparkContext._jvm = None
-
-
-def check_session(spark: SparkSession) -> None:
-    """Refuse a session, of whoever began it, that would compute something else or cannot write Iceberg.
-
-    Raises:
-        ConfigError: its version, settings or jars are not those that are tested.
-    """
-    check_spark(spark.version)
-    for key, wanted in SEMANTICS.items():
-        if (found := str(spark.conf.get(key))).lower() != wanted.lower():
-            raise ConfigError(
-                "The session of Spark cannot be used",
-                f"{key} is {found}, so it computes something else than DuckDB",
-                f"Set it to {wanted}",
-            )
-    if EXTENSIONS not in str(spark.conf.get(_EXTENSIONS, "")):
-        raise ConfigError(
-            "The session of Spark cannot be used",
-            "it began without Iceberg's extensions, and they cannot be added later",
-            f"Begin it with {_EXTENSIONS}={EXTENSIONS}",
-        )
-    _check_jar(spark)
-
-
-def _check_jar(spark: Any) -> None:
-    """Refuse a session without the jar, or with another one; a session of Spark Connect has no Java here to ask."""
-    java = getattr(spark, "_jvm", None)
-    if java is None:
-        return
-    try:
-        scala = str(java.scala.util.Properties.versionNumberString())
-        iceberg = str(java.org.apache.iceberg.IcebergBuild.version())
-    except Exception as error:
-        raise ConfigError(
-            "The session of Spark cannot be used",
-            "it does not have the jar of Iceberg",
-            f"Begin it with {RUNTIME}",
-        ) from error
-    if not scala.startswith(f"{SCALA}.") or iceberg != ICEBERG:
-        raise ConfigError(
-            "The session of Spark cannot be used",
-            f"its jars are Iceberg {iceberg} and Scala {scala}, and {ICEBERG} with {SCALA} is tested",
-            f"Begin it with {RUNTIME}",
-        )

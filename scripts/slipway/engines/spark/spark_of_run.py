@@ -11,11 +11,13 @@ from pyiceberg.table import Table
 
 from slipway.engines.spark.local_session import local_session
 from slipway.engines.spark.spark_writer import SparkWriter
+from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.run_catalog.catalog import RunCatalog
 from slipway.run_catalog.rest_server import serving
+from slipway.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,10 +30,18 @@ class SparkOfRun:
         tables: of the environment that the run builds in.
         run_id: the run.
         published: metadata files of its tables, as the run found them.
+        inputs: the environment that the run reads, where it is another one: that of a scratch environment.
     """
 
-    def __init__(self, tables: Tables, run_id: str, published: Callable[[], Mapping[TableName, str]]) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        run_id: str,
+        published: Callable[[], Mapping[TableName, str]],
+        inputs: Environment | None = None,
+    ) -> None:
         self._tables, self._run_id, self._published = tables, run_id, published
+        self._places = (tables.environment, inputs or tables.environment)
         self._lock = threading.RLock()
         self._open = ExitStack()
         self._catalog: RunCatalog | None = None
@@ -48,7 +58,8 @@ class SparkOfRun:
         Raises:
             ConfigError: Spark cannot reach the warehouse.
         """
-        check_place(self._tables)
+        for place in self._places:
+            check_place(place)
         with self._lock:
             if self._catalog is None:
                 self._catalog = RunCatalog(self._tables, self._run_id, self._published())
@@ -75,25 +86,26 @@ class SparkOfRun:
             if self._session is None:
                 assert self._catalog is not None
                 name = self._tables.environment.name
+                on_s3 = any(is_s3(place.warehouse) for place in self._places)
                 try:
                     served = self._open.enter_context(serving(self._catalog))
-                    self._session = self._open.enter_context(local_session(name, served))
+                    self._session = self._open.enter_context(local_session(name, served, on_s3=on_s3))
                 except SlipwayError as error:
                     self._refusal = error
                     raise
             return self._session
 
 
-def check_place(tables: Tables) -> None:
-    """Refuse a warehouse that Spark cannot reach with the jar that it is given.
+def check_place(environment: Environment) -> None:
+    """Refuse a warehouse that Spark cannot reach with the jars that it is given.
 
     Raises:
-        ConfigError: it is not in a folder of this machine.
+        ConfigError: it is neither in a folder of this machine nor on S3.
     """
-    warehouse = tables.environment.warehouse
-    if "://" in warehouse and not warehouse.startswith("file://"):
+    warehouse = environment.warehouse
+    if "://" in warehouse and not warehouse.startswith("file://") and not is_s3(warehouse):
         raise ConfigError(
-            f"Spark cannot compute models of {tables.environment.name}",
-            f"its warehouse is {warehouse}, and Spark reads and writes only warehouses in folders yet",
+            f"Spark cannot compute models of {environment.name}",
+            f"its warehouse is {warehouse}, and Spark reads and writes only warehouses in folders and on S3",
             "Let DuckDB compute them: engine: duckdb",
         )

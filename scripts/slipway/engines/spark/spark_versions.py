@@ -21,6 +21,8 @@ ICEBERG = "1.12.0"
 JAVA = (17, 21)
 RUNTIME = f"org.apache.iceberg:iceberg-spark-runtime-{SPARK}_{SCALA}:{ICEBERG}"
 """Maven coordinate of the jar by which Spark reads and writes Iceberg."""
+S3_BUNDLE = f"org.apache.iceberg:iceberg-aws-bundle:{ICEBERG}"
+"""Maven coordinate of the jar by which it reaches a store that speaks S3; no result depends on it."""
 
 CANNOT_COMPUTE = "Spark cannot be started"
 _JAVA_VERSION = re.compile(r'version "(\d+)(?:\.(\d+))?')
@@ -67,6 +69,20 @@ def computing() -> list[str]:
         return [f"pyspark {version('pyspark')}", RUNTIME]
     except PackageNotFoundError:
         return ["no pyspark", RUNTIME]
+
+
+def fetching(package: str) -> str:
+    """The command that puts a jar into the local Maven repository."""
+    return f"mvn dependency:get -Dartifact={package}"
+
+
+def jars(*, on_s3: bool) -> tuple[str, ...]:
+    """Maven coordinates of what a session needs.
+
+    Args:
+        on_s3: whether a table that it reads or writes is on S3.
+    """
+    return (RUNTIME, S3_BUNDLE) if on_s3 else (RUNTIME,)
 
 
 def check_spark(found: str) -> None:

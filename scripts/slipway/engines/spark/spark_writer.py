@@ -7,9 +7,10 @@ wrote is then read by DuckDB for the content digest and the constraints of the c
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -259,9 +260,25 @@ def _in_one_line(request: WriteRequest) -> Iterator[None]:
     except Exception as error:  # whatever pyspark and Py4J raise
         raise SlipwayError(
             f"Spark ended with an error in {request.model}",
-            first_line(error),
+            reason_of(error),
             "Correct the model or its input, or let DuckDB compute it, which says more about the row: engine: duckdb",
         ) from error
+
+
+_CAUSE = "Caused by: "
+_JAVA_CLASS = re.compile(r"^(?:[a-z]\w*\.)+[\w$]+: (?=\S)")
+
+
+def reason_of(error: BaseException) -> str:
+    """Why Spark failed, in one line: what Java names as the first cause, else what the error says first.
+
+    Py4J's errors say first which call failed, and their text has Java's stack trace with all causes, the first of them last.
+    """
+    with suppress(Exception):  # Java, which is asked for the text, may have died
+        causes = [line.strip() for line in str(error).splitlines() if line.strip().startswith(_CAUSE)]
+        if causes:
+            return _JAVA_CLASS.sub("", causes[-1].removeprefix(_CAUSE))
+    return first_line(error)
 
 
 def _described(update: TableUpdate, properties: dict[str, str]) -> TableUpdate:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from slipway.engines.spark import spark_versions
-from slipway.engines.spark.local_session import EXTENSIONS, catalog_properties, check_session
-from slipway.engines.spark.spark_versions import RUNTIME, SPARK, Installed, installed
+from slipway.engines.spark.session_settings import EXTENSIONS, catalog_properties, check_session
+from slipway.engines.spark.spark_versions import ICEBERG, RUNTIME, SPARK, Installed, installed
 from slipway.errors import ConfigError
 from slipway.run_catalog.rest_server import Served
 
@@ -107,8 +107,14 @@ def test_one_version_is_named_everywhere() -> None:
 class Session:
     """The settings and versions of a session, of which nothing is computed here."""
 
-    def __init__(self, version: str = f"{SPARK}.4", **changed: str) -> None:
-        self.version = version
+    def __init__(
+        self,
+        version: str = f"{SPARK}.4",
+        jars: tuple[str, str] | None = ("2.13.17", ICEBERG),
+        has_s3: bool = True,
+        **changed: str,
+    ) -> None:
+        self.version, self._jars, self._has_s3 = version, jars, has_s3
         self._settings = {
             "spark.sql.ansi.enabled": "true",
             "spark.sql.session.timeZone": "UTC",
@@ -120,9 +126,21 @@ class Session:
     def get(self, key: str, default: str = "") -> str:
         return self._settings.get(key, default)
 
+    def sql(self, text: str) -> Session:
+        """A query that calls static methods of Java."""
+        if self._jars is None or ("awssdk" in text and not self._has_s3):
+            raise RuntimeError("class not found")
+        return self
+
+    def collect(self) -> list[tuple[str, str]]:
+        assert self._jars is not None
+        return [self._jars]
+
 
 def test_a_session_of_a_server_can_be_used() -> None:
     check_session(Session())  # type: ignore[arg-type,unused-ignore]
+    check_session(Session(has_s3=False))  # type: ignore[arg-type,unused-ignore]
+    check_session(Session(), on_s3=True)  # type: ignore[arg-type,unused-ignore]
 
 
 @pytest.mark.parametrize(
@@ -136,11 +154,19 @@ def test_a_session_of_a_server_can_be_used() -> None:
             Session(spark__sql__session__timeZone="Europe/Berlin"), "timeZone is Europe/Berlin", id="zone"
         ),
         pytest.param(Session(spark__sql__extensions=""), "without Iceberg's extensions", id="extensions"),
+        pytest.param(Session(jars=None), "does not have the jar of Iceberg", id="no-jar"),
+        pytest.param(
+            Session(jars=("2.13.17", "1.10.1")), "its jars are Iceberg 1.10.1 and Scala 2.13.17", id="old-jar"
+        ),
+        pytest.param(Session(jars=("2.12.20", ICEBERG)), "and Scala 2.12.20", id="other-scala"),
+        pytest.param(
+            Session(has_s3=False), "tables are on S3, and it does not have Iceberg's jar for it", id="no-s3"
+        ),
     ],
 )
 def test_a_session_that_computes_something_else_is_refused(session: Session, why: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(why)):
-        check_session(session)  # type: ignore[arg-type,unused-ignore]
+        check_session(session, on_s3=True)  # type: ignore[arg-type,unused-ignore]
 
 
 def test_the_settings_of_a_run_are_those_of_one_catalog() -> None:
