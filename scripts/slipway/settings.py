@@ -28,6 +28,7 @@ class Settings:
         trigger: what ``slipway.events.handle`` starts after files have landed.
         signing_key: what releases are signed with: a file, a private key in PEM, the address of a key service, or ``none``.
         builder: URI of who runs slipway, for the provenance of releases.
+        spark_remote: connection string of a Spark Connect server that computes models of Spark, in place of a session on this machine.
         run_catalog_listen: host, or host and port, on which the catalog of a run listens.
         run_catalog_uri: address of it for clients, where it is another one.
         run_catalog_certificate: file with its certificate chain, PEM.
@@ -49,6 +50,7 @@ class Settings:
     trigger: str | None = None
     signing_key: str | None = field(default=None, repr=False)
     builder: str | None = None
+    spark_remote: str | None = field(default=None, repr=False)
     run_catalog_listen: str | None = None
     run_catalog_uri: str | None = None
     run_catalog_certificate: str | None = None

@@ -14,8 +14,7 @@ from slipway.dbt.model_engines import INSTEAD, may_be_by_spark
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, relation_of, table_of
 from slipway.engines.duckdb.scan import Views
 from slipway.engines.duckdb.writer import write
-from slipway.engines.spark.spark_of_run import SparkOfRun, check_place
-from slipway.engines.spark.spark_versions import installed
+from slipway.engines.spark.spark_of_run import SparkOfRun, check_place, check_ready
 from slipway.engines.writers import Writer
 from slipway.errors import ConfigError
 from slipway.landing.feeds import Feed
@@ -48,7 +47,7 @@ def check_spark(
     nodes = [manifest.nodes[name] for name in sorted(selected) if name in manifest.nodes]
     for node in nodes:
         if engines.needs_spark(manifest, node):
-            installed()
+            check_ready()
             for tables in (places.inputs, places.outputs):
                 check_place(tables.environment)
             break

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from slipway.engines.spark.spark_versions import (
     ICEBERG,
@@ -52,6 +53,12 @@ def catalog_properties(name: str, served: Served, store: Mapping[str, str] | Non
         **{f".{key}": value for key, value in (store or {}).items()},
     }
     return {f"{CATALOGS}{name}{key}": value for key, value in given.items()}
+
+
+def functions_of(spark: SparkSession) -> Any:
+    """pyspark's functions for a session: it has one set for sessions in this process, and one for those on a Spark Connect server."""
+    where = "pyspark.sql.connect" if "connect" in type(spark).__module__ else "pyspark.sql"
+    return import_module(f"{where}.functions")
 
 
 def check_session(spark: SparkSession, *, on_s3: bool = False) -> None:

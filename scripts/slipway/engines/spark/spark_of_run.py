@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from pyiceberg.table import Table
 
+from slipway.engines.spark.connect_session import Remote, check_client, connect_session
 from slipway.engines.spark.local_session import local_session
+from slipway.engines.spark.spark_versions import installed
 from slipway.engines.spark.spark_writer import SparkWriter
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.run_catalog.catalog import RunCatalog
-from slipway.run_catalog.rest_server import serving
+from slipway.run_catalog.rest_server import Listening, serving
+from slipway.settings import Settings, variable
 from slipway.storage.s3 import is_s3
 
 if TYPE_CHECKING:
@@ -70,7 +73,11 @@ class SparkOfRun:
     def cancel(self) -> None:
         """End the jobs that are under way, each with an error of its model."""
         session = self._session
-        if session is not None:
+        if session is None:
+            return
+        if Remote.of(Settings.read()):
+            session.interruptAll()  # of this session; the server has others
+        else:
             session.sparkContext.cancelAllJobs()
 
     def close(self) -> None:
@@ -85,24 +92,55 @@ class SparkOfRun:
                 raise self._refusal  # at once: each attempt takes a while
             if self._session is None:
                 assert self._catalog is not None
-                name = self._tables.environment.name
-                on_s3 = any(is_s3(place.warehouse) for place in self._places)
                 try:
-                    served = self._open.enter_context(serving(self._catalog))
-                    self._session = self._open.enter_context(local_session(name, served, on_s3=on_s3))
+                    self._session = self._open.enter_context(self._begin(self._catalog))
                 except SlipwayError as error:
                     self._refusal = error
                     raise
             return self._session
+
+    @contextmanager
+    def _begin(self, catalog: RunCatalog) -> Iterator[SparkSession]:
+        settings, name = Settings.read(), self._tables.environment.name
+        remote, on_s3 = Remote.of(settings), any(is_s3(place.warehouse) for place in self._places)
+        with serving(catalog, Listening.of(settings) if remote else None) as served:
+            begun = (
+                connect_session(remote, name, served, on_s3=on_s3)
+                if remote
+                else local_session(name, served, on_s3=on_s3)
+            )
+            with begun as session:
+                yield session
+
+
+def check_ready() -> None:
+    """Refuse what keeps Spark from being started or reached, as far as this machine and its settings say.
+
+    Raises:
+        ConfigError: pyspark or Java is missing or has another version, or a setting cannot be used.
+    """
+    settings = Settings.read()
+    if Remote.of(settings) is None:
+        installed()
+    else:
+        check_client()
+        Listening.of(settings)
 
 
 def check_place(environment: Environment) -> None:
     """Refuse a warehouse that Spark cannot reach with the jars that it is given.
 
     Raises:
-        ConfigError: it is neither in a folder of this machine nor on S3.
+        ConfigError: it is neither in a folder of this machine nor on S3, or in a folder while Spark is on another machine.
     """
     warehouse = environment.warehouse
+    remote = Remote.of(Settings.read())
+    if remote and not remote.is_here and not is_s3(warehouse):
+        raise ConfigError(
+            f"Spark cannot compute models of {environment.name}",
+            f"its warehouse is the folder {warehouse}, which the server {remote.host} does not see",
+            f"Use a warehouse on S3, or unset {variable('spark_remote')}",
+        )
     if "://" in warehouse and not warehouse.startswith("file://") and not is_s3(warehouse):
         raise ConfigError(
             f"Spark cannot compute models of {environment.name}",

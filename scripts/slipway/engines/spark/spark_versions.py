@@ -50,6 +50,16 @@ def installed() -> Installed:
     Raises:
         ConfigError: one is missing, or has another version.
     """
+    spark, java = package_version(), _java()
+    return Installed(spark, java, _java_version(java))
+
+
+def package_version() -> str:
+    """The version of pyspark, if it can be used.
+
+    Raises:
+        ConfigError: it is missing, or has another version.
+    """
     try:
         spark = version("pyspark")
     except PackageNotFoundError:
@@ -59,8 +69,7 @@ def installed() -> Installed:
             "Install Slipway with its extra: pip install 'dbt-slipway[spark]'",
         ) from None
     check_spark(spark)
-    java = _java()
-    return Installed(spark, java, _java_version(java))
+    return spark
 
 
 def computing() -> list[str]:
@@ -83,6 +92,24 @@ def jars(*, on_s3: bool) -> tuple[str, ...]:
         on_s3: whether a table that it reads or writes is on S3.
     """
     return (RUNTIME, S3_BUNDLE) if on_s3 else (RUNTIME,)
+
+
+def check_same(server: str) -> None:
+    """Refuse a server of another version than the package, which is what node keys have.
+
+    Args:
+        server: its version, perhaps with what a vendor adds to it, as in ``4.1.4-amzn-0``.
+
+    Raises:
+        ConfigError: it is another one.
+    """
+    package = package_version()
+    if server.partition("-")[0] != package:
+        raise ConfigError(
+            "The Spark Connect server cannot be used",
+            f"it is Spark {server}, and the package pyspark is {package}",
+            f"Use a server of Spark {package}, because tables are built anew when the version of their engine changes",
+        )
 
 
 def check_spark(found: str) -> None:

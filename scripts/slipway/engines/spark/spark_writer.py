@@ -28,6 +28,7 @@ from slipway.engines.duckdb.scan import digest_after, files_relation, whole_scan
 from slipway.engines.duckdb.target import new_table, only_describes, target_updates
 from slipway.engines.spark.keyed_rows import change_rows
 from slipway.engines.spark.merge_statement import KEYED, KeyedChange, keyed_change, replaced_partitions
+from slipway.engines.spark.session_settings import functions_of
 from slipway.engines.spark.translation.scopes import quoted
 from slipway.engines.writers import ENGINE, SPARK
 from slipway.errors import ConfigError, SlipwayError, first_line
@@ -167,7 +168,8 @@ class _Write:
                 f"its query gives no column {missing[0]} there",
                 "Name the column with as",
             )
-        from pyspark.sql.functions import col, lit
+        functions = functions_of(spark)
+        col, lit = functions.col, functions.lit
 
         def chosen(column: str) -> Column:
             value = col(quoted(column)) if column.lower() in given else lit(None)
