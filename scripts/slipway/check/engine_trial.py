@@ -9,11 +9,12 @@ from typing import Any
 
 import duckdb
 
-from slipway.check.project_check import ProjectCheck, translation_error
+from slipway.check.project_check import ProjectCheck, check_keyed, translation_error
 from slipway.dbt.code_only import CodeOnly, code_only
 from slipway.dbt.configuration import strategy_of
-from slipway.dbt.model_engines import is_by, obstacle
+from slipway.dbt.model_engines import is_by, obstacle, other_frames
 from slipway.dbt.model_writers import replaced_input
+from slipway.dbt.nodes import is_python
 from slipway.dbt.stubs import Stubs
 from slipway.engines.writers import SPARK
 from slipway.errors import ConfigError, SlipwayError
@@ -57,7 +58,9 @@ def engine_trial(project: Path, target: str | None, engine: str) -> EngineTrial:
         for unique_id, node in sorted(manifest.nodes.items()):
             if node.resource_type != "model" or not is_by(SPARK, node):
                 continue
-            why = _obstacle(code, node, feeds) if engine == SPARK else ""
+            why = other_frames(node, engine)
+            if not why and engine == SPARK:
+                why = _obstacle(code, node, feeds)
             if why:
                 found.left[f"{node.schema}.{node.alias}"] = why
             else:
@@ -71,11 +74,14 @@ def _obstacle(code: CodeOnly, node: Any, feeds: Mapping[str, Feed]) -> str:
     try:
         if why := obstacle(manifest, node, strategy_of) or replaced_input(manifest, node, feeds):
             return why
+        if is_python(node):
+            return ""
         sql = code.query(node.unique_id, engine=SPARK).strip().rstrip(";")
         if unknown := next(iter(code.stubs.unknown.values()), ""):
             return unknown
         code.cursor.execute(f"describe\n{sql}")
         refused = translation_error(code, node, sql)
+        check_keyed(code, node, sql)
     except ConfigError as error:
         return error.why or error.what
     except (SlipwayError, duckdb.Error) as error:

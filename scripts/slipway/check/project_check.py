@@ -412,31 +412,11 @@ class ProjectCheck:
             )
         self._volatile(node, sql)
         self._on_spark(node, sql)
-        self._keyed_on_spark(node, sql)
-
-    def _keyed_on_spark(self, node: Any, sql: str) -> None:
-        """Translate the keys, conditions and clauses of a model that Spark is to compute; the query is its own when its table is there."""
-        from slipway.engines.spark.merge_statement import KEYED, keyed_change
-
-        if not may_be_by_spark(node) or strategy_of(node) not in KEYED:
-            return
-        cursor = self.code.cursor
-        columns = columns_of(cursor, f"(\n{sql}\n)")
-        try:
-            schema = query_schema(columns)
-            request = WriteRequest(
-                table_of(node),
-                sql,
-                strategy_of(node),
-                run_id="",
-                release="",
-                unique_key=listed(node.config.get("unique_key")),
-                predicates=predicates_of(node),
-                merge=merge_keys_of(node),
-            )
-            keyed_change(cursor, request, {name: str(kind) for name, kind in columns}, schema, schema)
-        except (ConfigError, ContractError) as error:
-            self._found("spark", Level.ERROR, error.line(), node, None)
+        if may_be_by_spark(node):
+            try:
+                check_keyed(self.code, node, sql)
+            except (ConfigError, ContractError) as error:
+                self._found("spark", Level.ERROR, error.line(), node, None)
 
     def _on_spark(self, node: Any, sql: str) -> None:
         """Translate the query of a model that Spark is to compute, or may have to; with engine: auto it has a text for each engine."""
@@ -550,6 +530,38 @@ def translation_error(code: CodeOnly, node: Any, sql: str) -> TranslationError |
     except TranslationError as error:
         return error
     return None
+
+
+def check_keyed(code: CodeOnly, node: Any, sql: str) -> None:
+    """Refuse keys, conditions and clauses of a model that Spark cannot carry out.
+
+    Args:
+        code: of the project.
+        node: the model, of any strategy.
+        sql: the query that it has when its table is there; its columns are taken for those of the table.
+
+    Raises:
+        ConfigError: DuckDB does not bind them, or they have no translation.
+        ContractError: a column of the query has a type or name that no table can have.
+    """
+    from slipway.engines.spark.merge_statement import KEYED, keyed_change
+
+    if node.config.materialized != "incremental" or strategy_of(node) not in KEYED:
+        return
+    columns = columns_of(code.cursor, f"(\n{sql}\n)")
+    schema = query_schema(columns)
+    request = WriteRequest(
+        table_of(node),
+        sql,
+        strategy_of(node),
+        run_id="",
+        release="",
+        unique_key=listed(node.config.get("unique_key")),
+        predicates=predicates_of(node),
+        merge=merge_keys_of(node),
+    )
+    kinds = {name: str(kind) for name, kind in columns}
+    keyed_change(code.cursor, request, kinds, schema, schema)
 
 
 def _aggregates(plan: object) -> Iterator[dict[str, Any]]:

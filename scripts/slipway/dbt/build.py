@@ -246,8 +246,7 @@ class Builder:
         found += [*why_built_again(base, state), *_left_optional(node, base, request)]
         found += [choice.why] if choice.why else []
         self._nodes.update(unique_id, **_outcome(base, result), notes=found)
-        by = " by Spark" if choice.engine == SPARK else ""
-        message = f"{config['strategy'].upper()} {plural(result.rows_written, 'row')}{by}"
+        message = f"{config['strategy'].upper()} {plural(result.rows_written, 'row')}{_by(choice.engine)}"
         if rebuilt:
             message = f"REBUILT {plural(result.rows_written, 'row')}: {rebuilt}"
         elif result.same_content:
@@ -295,15 +294,16 @@ class Builder:
         base, window = self._pinned.base(identifier), window_of(manifest, unique_id, config["batch"])
         if identifier not in self._batched:
             check_inputs(cursor, manifest, unique_id)
-        model, rows = self._batched.write(
-            cursor,
-            request,
-            state,
-            window,
-            full=bool(config.get("full_refresh")) or base is None,
-            last=is_last(manifest, unique_id, window),
-            cut=bool(filtered_inputs(manifest, unique_id)),
-        )
+        with self._writers.batch(cursor, manifest, manifest.nodes[unique_id], request) as asked:
+            model, rows = self._batched.write(
+                cursor,
+                asked,
+                state,
+                window,
+                full=bool(config.get("full_refresh")) or base is None,
+                last=is_last(manifest, unique_id, window),
+                cut=bool(filtered_inputs(manifest, unique_id)),
+            )
 
         def stage() -> None:
             result = model.stage()
@@ -314,7 +314,7 @@ class Builder:
 
         self._batched.later(identifier, stage)
         return BuildResponse(
-            _message=f"MICROBATCH {plural(rows, 'row')}",
+            _message=f"MICROBATCH {plural(rows, 'row')}{_by(self._engines.of(manifest, manifest.nodes[unique_id]).engine)}",
             rows_affected=rows,
             change=Change.BUILT.value,
             node_key=state.node_key,
@@ -494,6 +494,11 @@ class Builder:
             later=strategy_of(node) if node.config.materialized == "incremental" else "",
             once=is_python(node),
         )
+
+
+def _by(engine: str) -> str:
+    """Who computed a table, for a message; DuckDB is not said."""
+    return " by Spark" if engine == SPARK else ""
 
 
 def _left_optional(node: DbtNode, base: Table | None, request: WriteRequest) -> list[str]:

@@ -40,6 +40,7 @@ class _Current:
         session: of the invocation, from the plugin.
         refusal: the first error of slipway's own, from the plugin.
         write_python: writes what a Python model returned, from the plugin: the model's call, its frame, and a connection.
+        run_on_spark: runs the function of a Python model of Spark, from the plugin: the model's call, its function, and what makes dbt's object.
         stubs: tables without rows in place of the published ones, from a caller that looks only at code.
     """
 
@@ -47,6 +48,7 @@ class _Current:
     session: Session | None = None
     refusal: SlipwayError | None = None
     write_python: Callable[[str, Any, Any], None] | None = None
+    run_on_spark: Callable[[str, Callable[[Any, Any], Any], Callable[[Any], Any]], Any] | None = None
     stubs: Stubs | None = None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from slipway.counts import bytes_of
 from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, is_python, table_of
-from slipway.engines.spark.spark_writer import STRATEGIES
+from slipway.engines.spark.spark_writer import INCREMENTS, STRATEGIES
 from slipway.engines.writers import AUTO, ENGINES, SPARK
 from slipway.runs.pinned_tables import LANDING
 
@@ -72,30 +72,47 @@ def engine_problems(
 
 def obstacle(manifest: DbtManifest, node: DbtNode, strategy: Callable[[DbtNode], str]) -> str:
     """Why Spark cannot compute a node, as far as its configuration says; empty for no reason."""
-    return _of_kind(node) or _of_strategy(node, strategy(node)) or _of_inputs(manifest, node)
+    return _of_kind(node, strategy(node)) or _of_strategy(node, strategy(node)) or _of_inputs(manifest, node)
 
 
-def _of_kind(node: DbtNode) -> str:
+def other_frames(node: DbtNode, engine: str) -> str:
+    """Why an engine cannot run a Python model that is not configured for it by name; empty for other nodes."""
+    if not is_python(node) or engine_of(node) == engine:
+        return ""
+    return "it is a Python model, which is written for the frames of one engine"
+
+
+def _of_kind(node: DbtNode, strategy: str) -> str:
     if node.resource_type != "model":
         return f"it is a {node.resource_type}, which only DuckDB makes"
-    if is_python(node):
-        return "it is a Python model, whose frames only DuckDB takes"
     if node.config.materialized not in ("table", "incremental"):
         return f"it is a {node.config.materialized}, which only DuckDB makes"
+    if why := other_frames(node, SPARK):
+        return why
+    if is_python(node) and strategy == "microbatch":
+        return "it is a Python model, whose frame is not cut into batches"
+    if is_python(node):
+        untyped = [name for name, column in node.columns.items() if not column.data_type]
+        if untyped or not node.columns:
+            what = f"the data_type of {', '.join(untyped)}" if untyped else "columns with data_type"
+            return f"it is a Python model whose YAML does not declare {what}"
     if hooks := [name for name in ("pre_hook", "post_hook") if node.config.get(name)]:
         return f"its {' and '.join(hooks)} would run on DuckDB"
-    if called := _INCREMENTS.search(_COMMENT.sub("", node.raw_code)):
-        return f"it calls {called.group(1)}, which is checked with DuckDB's plan of the query"
     return ""
 
 
 def _of_strategy(node: DbtNode, strategy: str) -> str:
     if node.config.materialized != "incremental":
         return ""
-    if strategy not in STRATEGIES:
-        return f"its strategy is {strategy}, while Spark has {', '.join(STRATEGIES[1:])}"
+    if strategy not in (*STRATEGIES, "microbatch"):
+        return f"its strategy is {strategy}, while Spark has {', '.join((*STRATEGIES[1:], 'microbatch'))}"
     if strategy == "insert_overwrite" and not node.config.get("partitioned_by"):
         return "insert_overwrite without partitioned_by has no partition to replace"
+    for called in _INCREMENTS.findall(_COMMENT.sub("", node.raw_code)):
+        if strategy not in INCREMENTS[called]:
+            return (
+                f"it calls {called} with {strategy}, while Spark has it with {', '.join(INCREMENTS[called])}"
+            )
     return ""
 
 

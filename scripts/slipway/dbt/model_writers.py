@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import duckdb
+from pyiceberg.table import Table
 
 from slipway.contracts.model import FileMode
 from slipway.dbt.engine_choice import EngineChoices
 from slipway.dbt.inputs import read_as
 from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.model_engines import INSTEAD, may_be_by_spark
-from slipway.dbt.nodes import DbtManifest, DbtNode, find, relation_of, table_of
+from slipway.dbt.nodes import DbtManifest, DbtNode, find, is_python, relation_of, table_of
+from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.scan import Views
-from slipway.engines.duckdb.writer import write
-from slipway.engines.spark.spark_of_run import SparkOfRun, check_place, check_ready
-from slipway.engines.writers import Writer
+from slipway.engines.duckdb.writer import columns_of, write
+from slipway.engines.spark.spark_of_run import PythonOfSpark, SparkOfRun, check_place, check_ready
+from slipway.engines.spark.spark_writer import SparkWriter
+from slipway.engines.writers import ENGINE, SPARK, Writer
 from slipway.errors import ConfigError
 from slipway.landing.feeds import Feed
+from slipway.names import TableName
 from slipway.runs.pinned_tables import Places
 from slipway.runs.run_inputs import RunInputs
 from slipway.sql_text import quote
@@ -92,6 +98,7 @@ class ModelWriters:
 
     def __init__(self, inputs: RunInputs, views: Views, spark: SparkOfRun, engines: EngineChoices) -> None:
         self._inputs, self._views, self._spark, self._engines = inputs, views, spark, engines
+        self._returned: dict[str, SparkWriter] = {}
 
     def of(self, cursor: duckdb.DuckDBPyConnection, manifest: DbtManifest, node: DbtNode) -> Writer:
         """The writer of a model, seed or snapshot.
@@ -106,10 +113,61 @@ class ModelWriters:
         """
         if not self._engines.is_by_spark(manifest, node):
             return write
+        if is_python(node):
+            return self._returned.pop(node.unique_id)
+        read = self._read(manifest, node)
+        return self._spark.writer(read, self._translation(cursor, node, read))
+
+    @contextmanager
+    def batch(
+        self, cursor: duckdb.DuckDBPyConnection, manifest: DbtManifest, node: DbtNode, request: WriteRequest
+    ) -> Iterator[WriteRequest]:
+        """The request of one batch; where Spark computes the model, its query reads the rows that Spark has computed.
+
+        Raises:
+            ConfigError: Spark is to compute it and cannot.
+        """
+        if not self._engines.is_by_spark(manifest, node):
+            yield request
+            return
+        read = self._read(manifest, node)
+        sql = self._translation(cursor, node, read)(request.sql)
+        columns = [(name, str(kind)) for name, kind in columns_of(cursor, f"(\n{request.sql}\n)")]
+        with self._spark.rows(read, sql, columns, request.model) as computed:
+            properties = {**request.snapshot_properties, ENGINE: SPARK}
+            yield replace(request, sql=computed, snapshot_properties=properties)
+
+    def _translation(
+        self, cursor: duckdb.DuckDBPyConnection, node: DbtNode, read: Sequence[Table]
+    ) -> Callable[[str], str]:
+        """What makes Spark's SQL of the query of a model, or refuses it."""
         from slipway.engines.spark.translation.translate import translate
 
-        read, own = [], relation_of(node)
+        own = relation_of(node)
         schemas = {".".join(own): self._columns(cursor, own)}
+        for table in read:
+            relation = (own[0], *TableName.of(table.name()))
+            schemas[".".join(relation)] = self._columns(cursor, relation)
+        return lambda sql: translate(sql, schemas, node.name)
+
+    def python(self, manifest: DbtManifest, node: DbtNode) -> PythonOfSpark:
+        """What a Python model of Spark is run with.
+
+        Raises:
+            ConfigError: it reads a table that is not in the run's own catalog, or Spark cannot be started.
+        """
+        return self._spark.python(table_of(node), self._read(manifest, node))
+
+    def returned(self, node: DbtNode, ran: PythonOfSpark, frame: object) -> str:
+        """Keep what a Python model of Spark returned until it is written, and give a query without rows that has the columns that the model declares."""
+        self._returned[node.unique_id] = ran.writer(frame)
+        listed = ", ".join(
+            f"cast(null as {column.data_type}) as {quote(name)}" for name, column in node.columns.items()
+        )
+        return f"select {listed} where false"
+
+    def _read(self, manifest: DbtManifest, node: DbtNode) -> list[Table]:
+        read, own = [], relation_of(node)
         for unique_id in tables_read(manifest, node.unique_id):
             database, table = read_as(self._inputs, manifest, unique_id)
             found = self._inputs.known(database, table)
@@ -121,8 +179,7 @@ class ModelWriters:
                 )
             if found is not None:
                 read.append(found)
-                schemas[f"{database}.{table}"] = self._columns(cursor, (database, *table))
-        return self._spark.writer(read, lambda sql: translate(sql, schemas, node.name))
+        return read
 
     def _columns(self, cursor: duckdb.DuckDBPyConnection, relation: tuple[str, str, str]) -> dict[str, str]:
         """DuckDB's types of a table that it is shown, by column; none of one that the query does not read this time."""

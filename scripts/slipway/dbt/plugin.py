@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -64,6 +64,7 @@ class Plugin(BasePlugin):
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Called by dbt-duckdb once per process; opens nothing yet."""
         invocation.current.write_python = self.write_python
+        invocation.current.run_on_spark = self.run_on_spark
         query_checks.install(self)
         known_unchanged.install(self.known)
         # dbt's reader knows the columns of column_types in one case only; load_seed takes them in any, and refuses what is no column
@@ -264,11 +265,39 @@ class Plugin(BasePlugin):
         """Remember how the Python model that runs next is to be written."""
         self._python[config["python_call"]] = config
 
+    def run_on_spark(self, call: str, model: Callable[[Any, Any], Any], dbt: Callable[[Any], Any]) -> Any:
+        """Run the function of a Python model with frames and a session of Spark; called from the compiled model.
+
+        Args:
+            call: of which ``op_expect_python`` was told.
+            model: the function of the model.
+            dbt: makes dbt's object of a function that loads a table by its name.
+        """
+        config = self._python[call]
+        try:
+            ran = self.session.writers.python(self.manifest, self.manifest.nodes[config["unique_id"]])
+        except SlipwayError as error:
+            config["refused"] = error
+            return None
+        config["spark"] = ran
+        return model(dbt(ran.table), ran.session)
+
     def write_python(self, call: str, frame: Any, connection: Any) -> None:
         """Write what a Python model returned; called from the compiled model, where an error shows as a traceback."""
         config = self._python.pop(call)
         unique_id = config["unique_id"]
         cursor = getattr(connection, "_cursor", connection)
+        if config.get("refused"):
+            return
+        if ran := config.pop("spark", None):
+            try:
+                node = self.manifest.nodes[unique_id]
+                config["sql"] = self.session.writers.returned(node, ran, frame)
+                with engine.limits(node.name):
+                    config["response"] = self._write(cursor, config)
+            except (SlipwayError, duckdb.Error) as error:
+                config["refused"] = error
+            return
         refused: list[ContractError] = []
         try:
             refused = frames.register(cursor, "__slipway_frame", frame, unique_id.rpartition(".")[2])

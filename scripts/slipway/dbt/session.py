@@ -157,6 +157,7 @@ class Session:
             force=request.force or bool(flag("FULL_REFRESH")),
             lock=lock,
         )
+        self.writers = ModelWriters(self.inputs, views, self.spark, self.engines)
         self.builder = Builder(
             run_id,
             self.variables,
@@ -172,7 +173,7 @@ class Session:
             increments=self.increments,
             descriptions=Descriptions(project),
             engines=self.engines,
-            writers=ModelWriters(self.inputs, views, self.spark, self.engines),
+            writers=self.writers,
             lock=lock,
         )
         self.carry_over = hooks.CarryOver(self.variables, self.inputs, self.volatility, self.tests)

@@ -129,12 +129,15 @@ def test_each_clause_does_the_same(both: Both, kind: str) -> None:
 CASE = (stored, st.lists(st.tuples(fresh, configs, st.sampled_from(PREDICATES)), min_size=1, max_size=3))
 
 
-@settings(
-    max_examples=6,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+PROPERTY: dict[str, Any] = {
+    "max_examples": 6,
+    "deadline": None,
+    "derandomize": True,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+
+
+@settings(**PROPERTY)
 @given(*CASE)
 def test_increments_lead_to_the_same_table(
     both: Both, first: list[Row], increments: list[tuple[list[Row], dict[str, Any], list[str]]]
@@ -227,3 +230,26 @@ def test_partitions_are_replaced_in_files_of_an_earlier_partitioning(both: Both,
     ):
         both.write(MOMENTS.format(new), "insert_overwrite", partitioned_by=now)
         both.check()
+
+
+STEP = st.one_of(
+    st.tuples(st.just("append"), st.just(())),
+    st.tuples(
+        st.just("delete+insert"), st.sampled_from([("coalesce(k, -1)", "part is null"), ("v is null",)])
+    ),
+    st.tuples(st.just("insert_overwrite"), st.just(())),
+)
+PARTITIONED = st.sampled_from([["part"], ["bucket(2, k)"], ["truncate(2, v)", "part"]])
+
+
+@settings(**{**PROPERTY, "max_examples": 4})
+@given(stored, st.lists(st.tuples(STEP, stored, PARTITIONED), min_size=2, max_size=4))
+def test_other_strategies_lead_to_the_same_table(
+    both: Both, first: list[Row], steps: list[tuple[tuple[str, tuple[str, ...]], list[Row], list[str]]]
+) -> None:
+    both.write(rows(first), partitioned_by=["part"])
+    both.check()
+    for (strategy, key), new, partitioned_by in steps:
+        both.write(rows(new), strategy, unique_key=key, partitioned_by=partitioned_by)
+        both.check()
+    both.bases = {"spark": None, "duckdb": None}

@@ -17,6 +17,7 @@ _SOURCE = {"source.p.landing.sales": SimpleNamespace(name="sales", resource_type
 
 def node(name: str = "sales_by_day", kind: str = "model", reads: tuple[str, ...] = (), **given: Any) -> Any:  # noqa: ANN401 - a node of dbt's
     language, code = given.pop("language", "sql"), given.pop("code", "select 1 as n")
+    columns = {column: SimpleNamespace(data_type=kind) for column, kind in given.pop("columns", {}).items()}
     config = ModelConfig.from_dict({"materialized": "table", **given})
     return SimpleNamespace(
         name=name,
@@ -24,6 +25,7 @@ def node(name: str = "sales_by_day", kind: str = "model", reads: tuple[str, ...]
         resource_type=kind,
         config=config,
         language=language,
+        columns=columns,
         raw_code=code,
         depends_on_nodes=list(reads),
         schema="curated",
@@ -45,15 +47,31 @@ REFUSED: dict[str, dict[str, Any]] = {
     "it is a seed, which only DuckDB makes": {"kind": "seed"},
     "it is a snapshot, which only DuckDB makes": {"kind": "snapshot"},
     "it is a view, which only DuckDB makes": {"materialized": "view"},
-    "it is a Python model, whose frames only DuckDB takes": {"language": "python"},
-    "its pre_hook would run on DuckDB": {"pre-hook": [{"sql": "select 1"}]},
-    "it calls rows_added, which is checked": {"code": "where {{ rows_added(ref('x')) }}"},
-    "it calls partitions_changed, which is checked": {
-        "code": "where {{ partitions_changed (ref('x'), 'd') }}"
+    "it is a Python model whose YAML does not declare columns with data_type": {"language": "python"},
+    "it is a Python model whose YAML does not declare the data_type of m": {
+        "language": "python",
+        "columns": {"n": "bigint", "m": None},
     },
-    "its strategy is microbatch, while Spark has append": {
+    "its pre_hook would run on DuckDB": {"pre-hook": [{"sql": "select 1"}]},
+    "it calls rows_added with insert_overwrite, while Spark has it with append, merge, delete+insert": {
+        "code": "where {{ rows_added(ref('x')) }}",
+        "materialized": "incremental",
+        "incremental_strategy": "insert_overwrite",
+        "partitioned_by": ["day"],
+    },
+    "it calls partitions_changed with merge, while Spark has it with append": {
+        "code": "where {{ partitions_changed (ref('x'), 'd') }}",
+        "materialized": "incremental",
+        "unique_key": "n",
+    },
+    "it is a Python model, whose frame is not cut into batches": {
+        "language": "python",
         "materialized": "incremental",
         "incremental_strategy": "microbatch",
+    },
+    "its strategy is upsert, while Spark has append": {
+        "materialized": "incremental",
+        "incremental_strategy": "upsert",
     },
     "insert_overwrite without partitioned_by": {
         "materialized": "incremental",
@@ -79,12 +97,15 @@ def test_what_spark_computes_is_not_refused() -> None:
         {},
         {"materialized": "incremental"},
         {"materialized": "incremental", "unique_key": "n"},
+        {"materialized": "incremental", "unique_key": "n", "code": "where {{ rows_added(ref('x')) }}"},
         {"materialized": "incremental", "unique_key": "n", "merge_update_columns": ["m"]},
         {"materialized": "incremental", "unique_key": "n", "incremental_predicates": ["n > 1"]},
         {"materialized": "incremental", **overwritten},
+        {"materialized": "incremental", "incremental_strategy": "microbatch"},
     ):
         assert not found(node(**SPARK, **given))
     assert not found(node(**SPARK, code="{# rows_added(…) #} select 1"))
+    assert not found(node(**SPARK, language="python", columns={"n": "bigint"}))
 
 
 def test_a_view_is_found_through_ephemeral_models() -> None:
@@ -118,7 +139,10 @@ def test_an_unknown_engine_is_refused_before_a_run(engine: object, fix: str) -> 
 def test_a_model_of_either_engine_is_one_that_both_can_compute(why: str) -> None:
     (said,) = found(node(engine="auto", **REFUSED[why]))
     assert said.startswith("sales_by_day: engine is auto, and ")
-    assert why in said
+    is_python = REFUSED[why].get("language") == "python"
+    assert (
+        "it is a Python model, which is written for the frames of one engine" if is_python else why
+    ) in said
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,14 @@ class Part:
         else:
             lost = f"select {listed} from {replaced}"
         count, *_ = scratch.cursor.execute(f"select count(*) from ({lost})").fetchone() or (0,)
+        self.check_replaced(count)
+
+    def check_replaced(self, count: int) -> None:
+        """Refuse to replace a number of rows that the query did not give before.
+
+        Raises:
+            NotCarriedError: there are such rows.
+        """
         if count:
             raise NotCarriedError(
                 f"{plural(count, 'row')} would be replaced that come of rows of {self._name} which the query does not read"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from slipway.counts import plural
+from slipway.engines.duckdb.rewrite import Part
 from slipway.engines.spark.merge_statement import KeyedChange
 from slipway.errors import ContractError
 
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def change_rows(spark: SparkSession, table: str, rows: DataFrame, change: KeyedChange, model: str) -> None:
+def change_rows(
+    spark: SparkSession,
+    table: str,
+    rows: DataFrame,
+    change: KeyedChange,
+    model: str,
+    part: Part | None = None,
+) -> None:
     """Change the rows of a table by their keys.
 
     The query is computed once, and kept: keys are counted, and Spark reads the source of a MERGE twice. A query that gives other rows the second
@@ -27,13 +35,20 @@ def change_rows(spark: SparkSession, table: str, rows: DataFrame, change: KeyedC
         rows: of the query, with the columns of the change.
         change: what becomes of them.
         model: for messages.
+        part: what the query reads of its inputs, None where it reads them whole.
 
     Raises:
         ContractError: keys are NULL, or one is there twice that must not be.
+        NotCarriedError: rows would be replaced that come of rows which the query does not read.
     """
     with _shown(spark, rows.localCheckpoint()) as source:
         if not change.nulls:
             _check_keys(spark, source, change, model)
+        if part and part.direct and not part.is_nothing:
+            there = {name.lower() for name in change.columns}
+            names = [name for name in spark.table(table).columns if name.lower() in there]
+            (counted,) = spark.sql(change.replaced(table, source, names)).collect()
+            part.check_replaced(int(counted["replaced"]))
         if change.clauses:
             spark.sql(change.statement(table, source))
 

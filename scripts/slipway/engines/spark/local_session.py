@@ -75,6 +75,8 @@ def local_session(
         except Exception as error:  # whatever pyspark and Py4J raise
             _end(None)
             raise _not_started(error, packages) from error
+        # functions of a project are to be found by the processes that run them for Spark, too
+        spark.sparkContext.environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         try:
             check_session(spark, on_s3=on_s3)
             yield spark

@@ -44,6 +44,7 @@ class KeyedChange:
         distinct: a key may be there only once.
         selected: what is selected of the query's rows, each time all of them, instead of the rows themselves.
         on: the condition under which a row of the source meets one of the table.
+        meets: the same for a row of the query.
         clauses: what becomes of rows; empty where nothing does.
         columns: of the query's rows, in their order.
         nulls: a part of the key may be NULL.
@@ -53,6 +54,7 @@ class KeyedChange:
     shown: Sequence[str]
     distinct: bool
     on: str
+    meets: str
     clauses: Sequence[str]
     columns: Sequence[str]
     selected: Sequence[str] = ()
@@ -70,6 +72,20 @@ class KeyedChange:
             each = (f"select {one} from {rows} as {quoted(SOURCE)}" for one in self.selected)
             using = f"({' union all '.join(each)})"
         return f"merge into {table} as {quoted(DEST)} using {using} as {quoted(SOURCE)} on {self.on} {' '.join(self.clauses)}"
+
+    def replaced(self, table: str, rows: str, names: Sequence[str]) -> str:
+        """A query of the number of rows of the table that the query meets; of a merge only those that do not come again as they are.
+
+        Args:
+            table: in quotes.
+            rows: a view of the query's rows.
+            names: the columns that both have.
+        """
+        listed = ", ".join(_of(DEST, name) for name in names)
+        found = f"select {listed} from {table} as {quoted(DEST)} left semi join {rows} as {quoted(SOURCE)} on {self.meets}"
+        if self.distinct:
+            found = f"({found}) except all (select {', '.join(map(quoted, names))} from {rows})"
+        return f"select count(*) as replaced from ({found})"
 
 
 def keyed_change(
@@ -125,11 +141,13 @@ class _Merge:
     def change(self, clauses: MergeClauses, keys: Sequence[str]) -> KeyedChange:
         equal = [f"{_of(SOURCE, key)} = {_of(DEST, key)}" for key in keys]
         predicates = _predicates(self.request, self.request.predicates, self.pair)
+        on = " and ".join([*equal, *predicates])
         return KeyedChange(
             keys=[_of(SOURCE, key) for key in keys],
             shown=[quote(key) for key in keys],
             distinct=True,
-            on=" and ".join([*equal, *predicates]),
+            on=on,
+            meets=on,
             clauses=[
                 *self._clauses(clauses.matched, self.pair),
                 *self._clauses(clauses.not_matched, {SOURCE: self.source}),
@@ -277,6 +295,7 @@ def _replacement(
     inserting = [*(f"null as {quoted(name)}" for name in names), *every, f"true as {quoted(_IS_NEW)}"]
     same = "<=>" if nulls else "="
     equal = [f"{_of(SOURCE, name)} {same} {key}" for name, key in zip(names, theirs, strict=True)]
+    meeting = [f"{our} {same} {their}" for our, their in zip(ours, theirs, strict=True)]
     flag = _of(SOURCE, _IS_NEW)
     values = ", ".join(_of(SOURCE, name) for name in columns)
     return KeyedChange(
@@ -284,6 +303,7 @@ def _replacement(
         shown=shown,
         distinct=False,
         on=" and ".join([f"not {flag}", *equal, *predicates]),
+        meets=" and ".join([*meeting, *predicates]),
         clauses=[
             "when matched then delete",
             f"when not matched and {flag} then insert ({', '.join(map(quoted, columns))}) values ({values})",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyiceberg.table import Table
 
+from slipway.engines.spark.computed_rows import computed_rows
 from slipway.engines.spark.connect_session import Remote, check_client, connect_session
 from slipway.engines.spark.local_session import local_session
+from slipway.engines.spark.session_settings import catalog_properties
 from slipway.engines.spark.spark_versions import installed
 from slipway.engines.spark.spark_writer import SparkWriter
+from slipway.engines.spark.translation.scopes import quoted
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.tables import Tables
@@ -20,10 +25,31 @@ from slipway.names import TableName
 from slipway.run_catalog.catalog import RunCatalog
 from slipway.run_catalog.rest_server import Listening, serving
 from slipway.settings import Settings, variable
+from slipway.sql_text import unquoted
 from slipway.storage.s3 import is_s3
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class PythonOfSpark:
+    """The session that a Python model is run with, and the catalog that it sees."""
+
+    session: SparkSession
+    catalog: RunCatalog
+
+    def table(self, relation: str) -> DataFrame:
+        """The rows of a table, by its name as dbt writes it: with each part in double quotes."""
+        parts = [unquoted(part) for part in _PART.findall(relation)]
+        return self.session.table(".".join(map(quoted, parts)))
+
+    def writer(self, frame: object) -> SparkWriter:
+        """What writes the rows that the model returned."""
+        return SparkWriter(lambda: self.session, self.catalog, lambda sql: sql, frame)
+
+
+_PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
 
 
 class SparkOfRun:
@@ -61,6 +87,18 @@ class SparkOfRun:
         Raises:
             ConfigError: Spark cannot reach the warehouse.
         """
+        return SparkWriter(self._begun, self._showing(reads), translate)
+
+    def rows(
+        self, reads: Sequence[Table], sql: str, columns: Sequence[tuple[str, str]], model: str
+    ) -> AbstractContextManager[str]:
+        """A query of DuckDB with the rows that Spark computes, while the block lasts; see ``computed_rows``."""
+        _check_here(model, "the rows of a batch are taken from files of this machine")
+        self._showing(reads)
+        return computed_rows(self._begun, sql, columns, model)
+
+    def _showing(self, reads: Sequence[Table]) -> RunCatalog:
+        """The catalog, with these tables as the run sees them."""
         for place in self._places:
             check_place(place)
         with self._lock:
@@ -68,7 +106,32 @@ class SparkOfRun:
                 self._catalog = RunCatalog(self._tables, self._run_id, self._published())
             for table in reads:
                 self._catalog.pin(TableName.of(table.name()), table.metadata_location)
-            return SparkWriter(self._begun, self._catalog, translate)
+            return self._catalog
+
+    def python(self, own: TableName, reads: Sequence[Table]) -> PythonOfSpark:
+        """What a Python model is run with: a session of its own, which sees nothing but what the model reads and its own table.
+
+        Anything else that its code asked for would be read without being noted as an input.
+
+        Args:
+            own: the table of the model.
+            reads: the tables that it reads, as the run sees them.
+
+        Raises:
+            ConfigError: Spark is on a server, or cannot reach the warehouse.
+        """
+        _check_here(str(own), "the server does not have the packages of the project that its functions need")
+        published = {name: place for name, place in self._published().items() if name == own}
+        catalog = RunCatalog(self._tables, self._run_id, published)
+        for table in reads:
+            catalog.pin(TableName.of(table.name()), table.metadata_location)
+        self._showing(())
+        with self._lock:
+            session = self._begun().newSession()
+            served = self._open.enter_context(serving(catalog))
+        for key, value in catalog_properties(self._tables.environment.name, served).items():
+            session.conf.set(key, value)
+        return PythonOfSpark(session, catalog)
 
     def cancel(self) -> None:
         """End the jobs that are under way, each with an error of its model."""
@@ -111,6 +174,20 @@ class SparkOfRun:
             )
             with begun as session:
                 yield session
+
+
+def _check_here(model: str, why: str) -> None:
+    """Refuse what only a session of this machine does.
+
+    Raises:
+        ConfigError: the session is one of a Spark Connect server.
+    """
+    if Remote.of(Settings.read()):
+        raise ConfigError(
+            f"{model} cannot be computed by a Spark Connect server",
+            why,
+            f"Unset {variable('spark_remote')}, or let DuckDB compute it",
+        )
 
 
 def check_ready() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import duckdb
 from pyiceberg.schema import Schema
@@ -24,10 +24,12 @@ from slipway.engines.duckdb import constraints, writer
 from slipway.engines.duckdb.engine import Used
 from slipway.engines.duckdb.metrics import WrittenFile
 from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
+from slipway.engines.duckdb.rewrite import NotCarriedError, Part, part_of
 from slipway.engines.duckdb.scan import digest_after, files_relation, whole_scan
 from slipway.engines.duckdb.target import new_table, only_describes, target_updates
 from slipway.engines.spark.keyed_rows import change_rows
 from slipway.engines.spark.merge_statement import KEYED, KeyedChange, keyed_change, replaced_partitions
+from slipway.engines.spark.returned_frames import cast_safely, check_frame
 from slipway.engines.spark.session_settings import functions_of
 from slipway.engines.spark.translation.scopes import quoted
 from slipway.engines.writers import ENGINE, SPARK
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 STRATEGIES = ("replace", "append", "insert_overwrite", "merge", "delete+insert")
 """What Spark can write until now, by names of ``WriteRequest.strategy``."""
 
+INCREMENTS = {"rows_added": ("append", "merge", "delete+insert"), "partitions_changed": ("append",)}
+"""Conditions by which a query reads a part of an input, and the strategies for which it is known without a second query that this leads where a full build would."""
+
 
 def check_supported(request: WriteRequest) -> None:
     """Refuse what Spark cannot write yet, before anything is computed.
@@ -55,16 +60,22 @@ def check_supported(request: WriteRequest) -> None:
         why = f"its strategy is {request.strategy}, and Spark writes {', '.join(STRATEGIES)}"
     elif request.strategy == "insert_overwrite" and not request.partitioned_by:
         why = "insert_overwrite replaces partitions, and it has none"
-    elif request.once:
-        why = "its rows come from Python, and can be read only once"
-    elif any(one.is_part for one in request.increments):
-        why = "it reads only new rows of an input"
+    elif called := _not_proven(request):
+        why = f"it reads its input by {called}, while Spark has that with {', '.join(INCREMENTS[called])}"
     if why:
         raise ConfigError(
             f"{request.model} cannot be computed by Spark",
             why,
             "Let DuckDB compute it, or configure it otherwise",
         )
+
+
+def _not_proven(request: WriteRequest) -> str:
+    """The condition by which a query reads a part of an input, if its strategy is none of those of ``INCREMENTS``."""
+    called = (
+        "partitions_changed" if one.column else "rows_added" for one in request.increments if one.is_part
+    )
+    return next((name for name in called if request.strategy not in ("replace", *INCREMENTS[name])), "")
 
 
 class SparkWriter:
@@ -74,6 +85,7 @@ class SparkWriter:
         session: begins the session, or gives the one that has begun; in it the environment's name is the run's own catalog.
         catalog: this catalog.
         translate: makes Spark's SQL of the model's query, or refuses it.
+        frame: what a Python model returned; its query only says which columns there are. None for SQL.
     """
 
     def __init__(
@@ -81,8 +93,10 @@ class SparkWriter:
         session: Callable[[], SparkSession],
         catalog: RunCatalog,
         translate: Callable[[str], str],
+        frame: object = None,
     ) -> None:
         self._session, self._catalog, self._translate = session, catalog, translate
+        self._frame = frame
 
     def __call__(
         self,
@@ -96,11 +110,14 @@ class SparkWriter:
         Raises:
             ConfigError: Spark cannot write it, see ``check_supported``; or the query has something that cannot be translated.
             ContractError: the query or the written rows do not keep to the contract, or a type cannot be held.
+            NotCarriedError: the query reads a part of an input, and the strategy cannot bring the table to where a full build would.
             SlipwayError: Spark ended with an error.
         """
         check_supported(request)
-        translated = self._translate(request.sql)
-        return _Write(self._session, self._catalog, cursor, tables, base, request).run(translated)
+        work = _Write(self._session, self._catalog, cursor, tables, base, request)
+        if self._frame is not None:
+            return work.run(self._frame)
+        return work.run(self._translate(request.sql))
 
 
 class _Write:
@@ -116,10 +133,12 @@ class _Write:
         self.session, self.catalog, self.cursor = session, catalog, cursor
         self.tables, self.base, self.request = tables, base, request
         self.full = base is None or request.strategy == "replace"
+        self.part: Part | None = None
         self.seconds: dict[str, float] = {}
         self._started = time.perf_counter()
 
-    def run(self, translated: str) -> WriteResult:
+    def run(self, rows: object) -> WriteResult:
+        """Write the rows of a query in Spark's SQL, or of what a Python model returned."""
         request, base = self.request, self.base
         columns = writer.columns_of(self.cursor, f"(\n{request.sql}\n)")
         if request.contract:
@@ -145,47 +164,63 @@ class _Write:
         ):
             spec = prepared.table_metadata.spec()
             change = replaced_partitions(target, spec, self.tables.environment.name)
+        self.part = None if self.full else part_of(request, query, target)
+        if self.part and strategy == "append":
+            self.part.check_append(self.cursor)
         self.catalog.show(self.tables.stage(table, prepared, new=base is None))
         self.catalog.allow(request.identifier)
         self._lap("plan")
-        with _in_one_line(request):
-            self._compute(self.session(), translated, query, target, None if self.full else change)
+        with in_one_line(request.model):
+            self._compute(self.session(), rows, query, target, None if self.full else change)
         self._lap("compute")
         return self._stage(table, updates, target)
 
     def _compute(
-        self, spark: SparkSession, sql: str, query: Schema, target: Schema, change: KeyedChange | None
+        self, spark: SparkSession, given: object, query: Schema, target: Schema, change: KeyedChange | None
     ) -> None:
-        """Write the rows of a query, those columns that the table has cast to its types."""
+        """Write rows; those columns that the table has are cast to its types."""
         name = ".".join(map(quoted, (self.tables.environment.name, *self.request.identifier)))
         kinds = {field.name.lower(): field.dataType for field in spark.table(name).schema.fields}
-        found = spark.sql(sql)
-        given = {one.lower() for one in found.columns}
-        missing = [field.name for field in query.fields if field.name.lower() not in given]
-        if missing:
-            raise ConfigError(
-                f"{self.request.model} cannot be computed by Spark",
-                f"its query gives no column {missing[0]} there",
-                "Name the column with as",
-            )
+        names = [field.name for field in query.fields]
+        if isinstance(given, str):
+            found = self._queried(spark, given, names)
+        else:
+            check_frame(given, names, self.request.model)
+            found = cast_safely(cast("DataFrame", given), kinds, self.request.model)
+            if self.request.sorted_by:
+                found = found.localCheckpoint()  # Spark would compute it once to find out how to sort it
         functions = functions_of(spark)
         col, lit = functions.col, functions.lit
 
+        there = {one.lower() for one in found.columns}
+
         def chosen(column: str) -> Column:
-            value = col(quoted(column)) if column.lower() in given else lit(None)
+            value = col(quoted(column)) if column.lower() in there else lit(None)
             kind = kinds.get(column.lower())
             return (value if kind is None else value.cast(kind)).alias(column)
 
         columns = change.columns if change else [field.name for field in target.fields]
         rows: DataFrame = found.select(*map(chosen, columns))
         if change:
-            change_rows(spark, name, rows, change, self.request.model)
+            change_rows(spark, name, rows, change, self.request.model, self.part)
         elif self.full:
             rows.writeTo(name).overwrite(lit(True))
         elif self.request.strategy == "append":
             rows.writeTo(name).append()
         else:
             rows.writeTo(name).overwritePartitions()
+
+    def _queried(self, spark: SparkSession, sql: str, names: Sequence[str]) -> DataFrame:
+        found = spark.sql(sql)
+        there = {one.lower() for one in found.columns}
+        missing = [name for name in names if name.lower() not in there]
+        if missing:
+            raise ConfigError(
+                f"{self.request.model} cannot be computed by Spark",
+                f"its query gives no column {missing[0]} there",
+                "Name the column with as",
+            )
+        return found
 
     def _stage(self, table: Table, updates: tuple[TableUpdate, ...], target: Schema) -> WriteResult:
         """Stage what Spark committed, with what a snapshot of slipway's says of itself; or the base, if every row is what it was."""
@@ -253,15 +288,15 @@ def _has_other_partitions(base: Table, prepared: Staging) -> bool:
 
 
 @contextmanager
-def _in_one_line(request: WriteRequest) -> Iterator[None]:
+def in_one_line(model: str) -> Iterator[None]:
     """Report in one line what Spark raises, which is many lines of Java."""
     try:
         yield
-    except SlipwayError:
+    except (SlipwayError, NotCarriedError):
         raise
     except Exception as error:  # whatever pyspark and Py4J raise
         raise SlipwayError(
-            f"Spark ended with an error in {request.model}",
+            f"Spark ended with an error in {model}",
             reason_of(error),
             "Correct the model or its input, or let DuckDB compute it, which says more about the row: engine: duckdb",
         ) from error

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from slipway.engines.duckdb.request import Increment, WriteRequest
-from slipway.engines.spark.spark_of_run import check_place
+from slipway.engines.spark.spark_of_run import _check_here, check_place
 from slipway.engines.spark.spark_writer import check_supported, reason_of
 from slipway.environments.environment import Environment, Mode
 from slipway.errors import ConfigError
 from slipway.names import TableName
+
+ADDED = Increment(("a", "b", "c"), None, None, "n > 1")
+CHANGED = Increment(("a", "b", "d"), None, None, "n > 1", column="n")
 
 
 @pytest.mark.parametrize(
@@ -20,11 +23,15 @@ from slipway.names import TableName
     [
         pytest.param({"strategy": "microbatch"}, "its strategy is microbatch", id="microbatch"),
         pytest.param({"strategy": "insert_overwrite"}, "it has none", id="no-partitions"),
-        pytest.param({"strategy": "append", "once": True}, "from Python", id="python"),
         pytest.param(
-            {"strategy": "append", "increments": [Increment(("a", "b", "c"), None, None, "n > 1")]},
-            "only new rows",
-            id="part",
+            {"strategy": "insert_overwrite", "partitioned_by": ("n",), "increments": [ADDED]},
+            "by rows_added, while Spark has that with append, merge, delete.insert",
+            id="rows-added",
+        ),
+        pytest.param(
+            {"strategy": "merge", "unique_key": ("n",), "increments": [ADDED, CHANGED]},
+            "by partitions_changed, while Spark has that with append",
+            id="partitions-changed",
         ),
     ],
 )
@@ -36,9 +43,27 @@ def test_what_spark_cannot_write_is_refused(options: dict[str, Any], why: str) -
         check_supported(request)
 
 
-@pytest.mark.parametrize("strategy", ["replace", "append"])
-def test_what_spark_can_write(strategy: str) -> None:
-    check_supported(WriteRequest(TableName("layer", "x"), "select 1 as n", strategy, "r", "release-1"))
+@pytest.mark.parametrize(
+    ("strategy", "increments"),
+    [
+        ("replace", [ADDED, CHANGED]),
+        ("append", [ADDED, CHANGED]),
+        ("merge", [ADDED]),
+        ("delete+insert", [ADDED]),
+    ],
+)
+def test_what_spark_can_write(strategy: str, increments: list[Increment]) -> None:
+    check_supported(
+        WriteRequest(
+            TableName("layer", "x"),
+            "select 1 as n",
+            strategy,
+            "r",
+            "release-1",
+            unique_key=("n",),
+            increments=increments,
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,3 +111,11 @@ def test_a_warehouse_that_spark_does_not_reach_is_refused(
         return
     with pytest.raises(ConfigError, match=f"its warehouse is {warehouse}, and Spark reads and writes only"):
         check_place(place)
+
+
+def test_what_only_this_machine_does_is_refused_with_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLIPWAY_SPARK_REMOTE", raising=False)
+    _check_here("layer.x", "it needs files")
+    monkeypatch.setenv("SLIPWAY_SPARK_REMOTE", "sc://localhost:15002")
+    with pytest.raises(ConfigError, match="by a Spark Connect server: it needs files"):
+        _check_here("layer.x", "it needs files")

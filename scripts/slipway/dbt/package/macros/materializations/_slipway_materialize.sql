@@ -34,6 +34,17 @@
 {# The compiled Python model; what it returns is written by the plugin, in the same process. #}
 {% macro _slipway_python(settings) %}
 {{ compiled_code }}
+{%- if engine() == 'spark' %}
+
+
+_slipway_model = model
+
+
+def model(dbt, session):
+    from slipway.dbt import invocation
+
+    return invocation.current.run_on_spark('{{ settings.python_call }}', _slipway_model, dbtObj)
+{%- endif %}
 
 
 def materialize(df, con):
