@@ -303,6 +303,8 @@ def in_one_line(model: str) -> Iterator[None]:
 
 
 _CAUSE = "Caused by: "
+_STORE = "software.amazon.awssdk."
+"""Errors of the store, whose own cause is one of a connection and does not say of which."""
 _JAVA_CLASS = re.compile(r"^(?:[a-z]\w*\.)+[\w$]+: (?=\S)")
 
 
@@ -312,9 +314,11 @@ def reason_of(error: BaseException) -> str:
     Py4J's errors say first which call failed, and their text has Java's stack trace with all causes, the first of them last.
     """
     with suppress(Exception):  # Java, which is asked for the text, may have died
-        causes = [line.strip() for line in str(error).splitlines() if line.strip().startswith(_CAUSE)]
+        lines = [line.strip() for line in str(error).splitlines()]
+        causes = [line.removeprefix(_CAUSE) for line in lines if line.startswith(_CAUSE)]
         if causes:
-            return _JAVA_CLASS.sub("", causes[-1].removeprefix(_CAUSE))
+            of_store = [cause for cause in causes if cause.startswith(_STORE)]
+            return _JAVA_CLASS.sub("", (of_store or causes)[-1])
     return first_line(error)
 
 

@@ -82,6 +82,12 @@ def test_what_spark_can_write(strategy: str, increments: list[Increment]) -> Non
             id="java",
         ),
         pytest.param(
+            "Caused by: software.amazon.awssdk.core.exception.SdkClientException: Unable to execute HTTP request: no answer\n"
+            "Caused by: org.apache.http.NoHttpResponseException: no answer",
+            "Unable to execute HTTP request: no answer",
+            id="store",
+        ),
+        pytest.param(
             "Caused by: java.lang.NullPointerException", "java.lang.NullPointerException", id="no-message"
         ),
         pytest.param("", "ValueError", id="nothing"),
