@@ -8,8 +8,8 @@ import signal
 
 import pytest
 from tests.harness.projects import Meters, Workshop
-from tests.integration.spark.conftest import starts_soon
-from tests.integration.spark.test_engine_of_models import LATE, built, late, left_behind
+from tests.integration.spark.conftest import left_behind, starts_soon
+from tests.integration.spark.test_engine_of_models import LATE, built, late
 
 from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.writers import ENGINE
