@@ -103,7 +103,6 @@ EDITS: dict[str, Callable[[Workshop], object]] = {
     "table moved": move_a_table,
     "metadata is gone": lambda w: Path(next(iter(w.published().values())).removeprefix("file://")).unlink(),
     "lease": lambda w: w.lease(),
-    "hold": place_hold,
     "basis is damaged": lambda w: (newest(w) / "basis.json").write_text("{}", encoding="utf-8"),
     "record was changed": lambda w: append(newest(w) / "run_manifest.json", " "),
     "manifest is gone": lambda w: (newest(w) / "run_manifest.json").unlink(),
@@ -120,6 +119,11 @@ def append(path: Path, text: str) -> None:
 def test_every_edit_starts_dbt(quiet: Workshop, edit: str) -> None:
     EDITS[edit](quiet)
     assert starts_dbt(quiet)
+
+
+def test_a_hold_refuses_the_run(quiet: Workshop) -> None:
+    place_hold(quiet)
+    assert "dev is on hold" in quiet.refusal("run", code=1)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_a_trial_of_several_days(built: Workshop) -> None:
     assert "was built from raw.parcels at snapshot" in kept(built)[2]["reason"]
     listed = built.answer("runs", "--shadow", "--limit", "1")
     assert listed.count("passed") == 3  # the line of the last one, and the sentence
-    assert "4 shadow runs on 1 day: 2 passed, 1 failed, 1 not compared. The last 1 passed" in listed
+    assert "4 shadow runs on 1 day: 2 passed, 1 failed, 1 not compared. The newest passed" in listed
 
 
 @pytest.mark.long
