@@ -186,7 +186,7 @@ def test_a_model_and_a_python_model(written: Newcomer, pages: dict[str, Page]) -
     )
     assert done.returncode == 0, done.stdout + done.stderr
     query = "select sum(trading_days) as days from serving.weekday_revenue"
-    landed = len(list((ROOT / "seeds/landing/online_retail").glob("*.csv")))
+    landed = len(list((written.folder / "seeds/landing/online_retail").glob("*.csv")))
     printed = written.types(f"slipway sql --output csv '{query}'").out
     assert printed.split() == ["days", str(landed)]
 
