@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.harness.projects import Meters
 
 NO_JAVA = "/nowhere"
+MISSING = f"JAVA_HOME is {NO_JAVA}" if find_spec("pyspark") else "the package pyspark is not installed"
 SITES = "    serving: {+schema: serving}"
 
 
@@ -73,7 +75,7 @@ def test_the_bound_is_exact(project: Meters) -> None:
     landed = project.ledger()
     project.readings("day-3.csv", "m1,2024-05-03,1,")
     said = project.refusal("run", code=2, JAVA_HOME=NO_JAVA)
-    assert said.startswith("Spark cannot be started: JAVA_HOME is /nowhere")
+    assert said.startswith(f"Spark cannot be started: {MISSING}")
     assert project.ledger() == landed
 
 
@@ -82,7 +84,7 @@ def test_the_first_run_finds_out_when_the_model_is_to_be_built(project: Meters) 
     failed = project.run(code=1, JAVA_HOME=NO_JAVA)
     node = sites(failed)
     assert (node["engine"], node["status"]) == ("spark", "error")
-    assert "Spark cannot be started: JAVA_HOME is /nowhere" in node["message"]
+    assert f"Spark cannot be started: {MISSING}" in node["message"]
     assert project.published() == {}
 
 

@@ -55,7 +55,7 @@ def checked_for_partial_groups(
     if found.kind is Kind.GROUPS or (found.kind is Kind.LATEST and not by_key):
         what = found.why or "the latest row of a key"
         raise NotCarriedError(f"{asked}, and has {what}: rows that are not read may belong to it")
-    return replace(request, direct=found.kind is Kind.ROWS)
+    return replace(request, direct=found.kind is Kind.ROWS, distinct=found.distinct)
 
 
 class Kind(Enum):
@@ -241,7 +241,10 @@ class _Plan:
         marks = {to: child.marks[old] for to, old in enumerate(at) if old is not None and old in child.marks}
         latest = at.index(child.latest) if child.latest is not None and child.latest in at else None
         landed = frozenset(to for to, old in enumerate(at) if old in child.landed)
+        # two that differ only in a column that is left out are alike
+        distinct = child.distinct and child.width is not None and set(range(child.width)) <= set(at)
         found = replace(child, width=len(at), marks=marks, landed=landed, latest=latest, is_in=None)
+        found = replace(found, distinct=distinct)
         if child.is_in is not None and child.is_in in _indexes(node["expressions"]):
             return replace(found, kind=Kind.GROUPS, why=_NOT_IN)
         return _without_stray(node, found)

@@ -92,6 +92,7 @@ class WriteRequest:
         contract: enforced contract, if any.
         increments: the inputs that the query reads a part of.
         direct: the query gives the rows that it reads of its increments, and no groups of them.
+        distinct: no two rows of the query's result are alike.
         later: where this write replaces the table, the strategy of the runs to come.
         once: the query can be run only once, as one over what a Python model yields.
     """
@@ -115,6 +116,7 @@ class WriteRequest:
     described: Callable[[Remade], dict[str, str]] = lambda _: {}
     confirm: Callable[[int, Remade], dict[str, str]] = lambda *_: {}
     direct: bool = False
+    distinct: bool = False
     later: str = ""
     once: bool = False
 

@@ -109,6 +109,7 @@ class Part:
         target: the schema of the table.
         increments: the inputs that it was given a part of, or nothing of.
         direct: it gives the rows that it reads of them, and no groups.
+        distinct: no two rows of its result are alike.
     """
 
     sql: str
@@ -116,6 +117,7 @@ class Part:
     target: Schema
     increments: Sequence[Increment]
     direct: bool = False
+    distinct: bool = False
 
     @property
     def added(self) -> Increment | None:
@@ -173,7 +175,8 @@ class Part:
             scratch: where temporary tables go.
             matched: a query of the rows of the table that go because of their keys.
             keys: SQL of the columns or expressions that identify a row.
-            source: one of the query's result, in the same columns, where a row that comes again is no other one.
+            source: one of the query's result, in the same columns, for a strategy with one row for each key: if a full build has rows that are alike
+                only once, too, one that comes again is no other one.
 
         Raises:
             NotCarriedError: there are such rows.
@@ -181,7 +184,9 @@ class Part:
         if not self.direct or self.is_nothing:
             return
         listed = ", ".join(keys)
-        replaced = scratch.table(f"as ({matched}) except all ({source})" if source else f"as {matched}")
+        replaced = scratch.table(
+            f"as ({matched}) except all ({source})" if source and self.distinct else f"as {matched}"
+        )
         if scratch.cursor.execute(f"select 1 from {replaced} limit 1").fetchone() is None:
             return
         if earlier := self.earlier_result(scratch):
@@ -248,7 +253,7 @@ def part_of(request: WriteRequest, query: Schema, target: Schema) -> Part | None
         if one.predicate == EVERYTHING and (one.table is not None or request.strategy == "append"):
             raise NotCarriedError(f"it is not known what changed in {one.name}")
     parts = [one for one in request.increments if one.predicate != EVERYTHING]
-    return Part(request.sql, query, target, parts, request.direct) if parts else None
+    return Part(request.sql, query, target, parts, request.direct, request.distinct) if parts else None
 
 
 def _partitions(increments: Sequence[Increment]) -> list[Increment]:

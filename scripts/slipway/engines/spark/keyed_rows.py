@@ -47,7 +47,7 @@ def change_rows(
         if part and part.direct and not part.is_nothing:
             there = {name.lower() for name in change.columns}
             names = [name for name in spark.table(table).columns if name.lower() in there]
-            (counted,) = spark.sql(change.replaced(table, source, names)).collect()
+            (counted,) = spark.sql(change.replaced(table, source, names, distinct=part.distinct)).collect()
             part.check_replaced(int(counted["replaced"]))
         if change.clauses:
             spark.sql(change.statement(table, source))

@@ -73,17 +73,18 @@ class KeyedChange:
             using = f"({' union all '.join(each)})"
         return f"merge into {table} as {quoted(DEST)} using {using} as {quoted(SOURCE)} on {self.on} {' '.join(self.clauses)}"
 
-    def replaced(self, table: str, rows: str, names: Sequence[str]) -> str:
-        """A query of the number of rows of the table that the query meets; of a merge only those that do not come again as they are.
+    def replaced(self, table: str, rows: str, names: Sequence[str], *, distinct: bool) -> str:
+        """A query of the number of rows of the table that the query meets.
 
         Args:
             table: in quotes.
             rows: a view of the query's rows.
             names: the columns that both have.
+            distinct: no two rows of the query are alike; of a merge, a row that comes again as it is then does not count.
         """
         listed = ", ".join(_of(DEST, name) for name in names)
         found = f"select {listed} from {table} as {quoted(DEST)} left semi join {rows} as {quoted(SOURCE)} on {self.meets}"
-        if self.distinct:
+        if self.distinct and distinct:
             found = f"({found}) except all (select {', '.join(map(quoted, names))} from {rows})"
         return f"select count(*) as replaced from ({found})"
 
