@@ -269,7 +269,7 @@ class Plugin(BasePlugin):
         """Run the function of a Python model with frames and a session of Spark; called from the compiled model.
 
         Args:
-            call: of which ``op_expect_python`` was told.
+            call: the one that ``op_expect_python`` announced.
             model: the function of the model.
             dbt: makes dbt's object of a function that loads a table by its name.
         """

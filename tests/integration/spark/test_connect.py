@@ -145,7 +145,7 @@ def test_two_runs_on_one_server_do_not_see_each_other(run: SparkRun, server: str
 def test_a_server_that_cannot_be_used_is_one_sentence(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         pytest.raises(
-            ConfigError, match=r"does not reach the run's catalog: it was told http://127.0.0.1:9"
+            ConfigError, match=r"does not reach the run's catalog: it was given http://127.0.0.1:9"
         ) as refused,
         connect_session(remote(server), "lake", Served("http://127.0.0.1:9", "t")),
     ):

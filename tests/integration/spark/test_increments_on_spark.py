@@ -54,7 +54,7 @@ def rows(project: Meters, table: str) -> list[tuple[Any, ...]]:
     return sorted(project.rows(f"serving.{table}", "meter", "read_on", "kwh"), key=str)
 
 
-def told(run: dict[str, Any], name: str, engine: str) -> tuple[str, str]:
+def reported(run: dict[str, Any], name: str, engine: str) -> tuple[str, str]:
     (node,) = [one for one in run["nodes"] if one["table"] == f"serving.{name}_{engine}"]
     return node["change"], node["message"].replace(" by Spark", "")
 
@@ -63,7 +63,7 @@ def check(project: Meters, run: dict[str, Any]) -> None:
     for name in (*KINDS, "days"):
         first, second = (rows(project, f"{name}_{engine}") for engine in ENGINES)
         assert first == second, name
-        assert told(run, name, "duckdb") == told(run, name, "spark")
+        assert reported(run, name, "duckdb") == reported(run, name, "spark")
 
 
 def test_increments_of_both_engines_are_the_same(increments: Meters) -> None:
@@ -72,14 +72,14 @@ def test_increments_of_both_engines_are_the_same(increments: Meters) -> None:
     increments.readings("day-2.csv", "m1,2024-05-02,1.25,", "m9,2024-05-02,3,")
     second = increments.run()
     check(increments, second)
-    assert told(second, "keyed", "spark")[1] == "MERGE 2 rows"
-    assert "REBUILT" in told(second, "redone", "spark")[1]
-    assert "would be replaced that come of rows of raw.readings" in told(second, "redone", "spark")[1]
+    assert reported(second, "keyed", "spark")[1] == "MERGE 2 rows"
+    assert "REBUILT" in reported(second, "redone", "spark")[1]
+    assert "would be replaced that come of rows of raw.readings" in reported(second, "redone", "spark")[1]
     # a row that comes again otherwise, and one of a day that was there
     increments.readings("day-3.csv", "m1,2024-05-02,7.5,", "m4,2024-05-01,1,")
     third = increments.run()
     check(increments, third)
-    assert "REBUILT" in told(third, "days", "spark")[1]
+    assert "REBUILT" in reported(third, "days", "spark")[1]
     # and what a full build gives
     before = {name: rows(increments, f"{name}_spark") for name in (*KINDS, "days")}
     check(increments, increments.run("--full-refresh", "--force"))

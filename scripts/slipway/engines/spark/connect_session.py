@@ -176,7 +176,7 @@ def _check_catalog(spark: SparkSession, name: str, served: Served) -> None:
     except Exception as error:  # whatever pyspark raises
         raise ConfigError(
             "The Spark Connect server does not reach the run's catalog",
-            f"it was told {served.uri}, and says: {first_line(error)}",
+            f"it was given {served.uri}, and says: {first_line(error)}",
             f"Set {variable('run_catalog_listen')} and {variable('run_catalog_uri')} to an address that it can reach",
         ) from error
 

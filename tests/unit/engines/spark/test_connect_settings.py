@@ -27,7 +27,7 @@ from slipway.settings import Settings
             "sc://spark.example.org/;use_ssl=true", "spark.example.org", 15002, False, id="encrypted"
         ),
         pytest.param(
-            "sc://spark.example.org/;use_ssl=false", "spark.example.org", 15002, False, id="as-told"
+            "sc://spark.example.org/;use_ssl=false", "spark.example.org", 15002, False, id="not-encrypted"
         ),
         pytest.param(
             "sc://spark.example.org/;token=opaque-value", "spark.example.org", 15002, False, id="token"

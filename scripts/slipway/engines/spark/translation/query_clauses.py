@@ -627,7 +627,7 @@ def scalar(translator: Translator, node: exp.Expression, scope: Scope) -> Value:
 def inner_query(
     translator: Translator, node: exp.Expression, tables: Mapping[str, Sequence[Column]], outer: Scope | None
 ) -> Query:
-    """A query in an expression, of which nobody names the columns."""
+    """A query in an expression, whose columns have no names."""
     return query(translator, node, tables, outer, is_named=False)
 
 
