@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import first_line
+from slipway.sql_text import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -86,7 +87,8 @@ def columns_of(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryColumns:
 
     try:
         described = connection.execute(f"describe {sql}").fetchall()
-        ((text,),) = connection.execute("select json_serialize_plan(?::varchar)", [sql]).fetchall()
+        # not as a parameter: for one of those DuckDB imports pandas
+        ((text,),) = connection.execute(f"select json_serialize_plan({literal(sql)})").fetchall()
     except duckdb.Error as error:
         raise UnknownPlanError(first_line(error)) from None
     plan = json.loads(text)

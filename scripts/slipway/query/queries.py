@@ -392,6 +392,8 @@ def query(
         cut = _cut(published, release, as_of)
     result = run_query(published, cut, sql, files=files)
     project = find_project(project_dir)
+    if not cut.mentioned_in(sql):
+        return result
     if any(b"classification" in path.read_bytes() for path in (project / "contracts").glob("*.odcs.y*ml")):
         from slipway.query.classified_result import classified_result  # contracts take a while to import
 
