@@ -19,7 +19,8 @@ from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
-from slipway.iceberg.tables import Tables, retired
+from slipway.iceberg.earlier_states import retired
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.promotion.planning import Proposal, again, keep, propose
 from slipway.promotion.promote import carry_out

@@ -26,9 +26,10 @@ from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ConflictError, ReadOnlyError, UnavailableError
 from slipway.iceberg.catalogs.glue_catalog import GlueMover
-from slipway.iceberg.catalogs.kinds import UpdateMover
+from slipway.iceberg.catalogs.movers import UpdateMover
+from slipway.iceberg.earlier_states import find_source, retired, stage_state
 from slipway.iceberg.metadata_files import files_of
-from slipway.iceberg.tables import Tables, find_source, retired, stage_state
+from slipway.iceberg.tables import Tables
 from slipway.monitors.column_profiles import (
     PROFILES,
     ColumnProfile,

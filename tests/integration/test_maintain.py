@@ -20,7 +20,6 @@ from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
 from slipway.errors import ConflictError
 from slipway.iceberg.snapshots import StagedTable
-from slipway.iceberg.tables import duckdb_path
 from slipway.maintenance import apply
 from slipway.maintenance.apply import Maintained, Proposal, maintain, propose_in
 from slipway.maintenance.steps import OLDER_THAN, Compact, Delete, Expire, orphans
@@ -29,6 +28,7 @@ from slipway.records.release_records import Intent, Release
 from slipway.releases.candidates import record_of
 from slipway.releases.publication import release
 from slipway.sql_text import literal
+from slipway.storage.locations import duckdb_path
 from slipway.storage.objects import canonical, object_store
 
 TABLE = "raw.events"

@@ -12,9 +12,10 @@ from tests.harness.proxy import Proxy, running
 
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.writer import write
-from slipway.iceberg.tables import Tables, duckdb_path
+from slipway.iceberg.tables import Tables
 from slipway.releases.candidates import record_of
 from slipway.sql_text import literal
+from slipway.storage.locations import duckdb_path
 
 pytestmark = pytest.mark.server
 

@@ -15,7 +15,7 @@ from slipway.code import git
 from slipway.counts import plural
 from slipway.environments.environment import Environment
 from slipway.errors import NotFoundError, SlipwayError
-from slipway.iceberg.tables import find_source, find_state
+from slipway.iceberg.earlier_states import find_source, find_state
 from slipway.names import TableName
 from slipway.records.release_records import Release
 from slipway.records.store import Records

@@ -25,7 +25,7 @@ from slipway.dbt.volatility import Volatility, volatile_node, volatile_unit_test
 from slipway.environments.environment import Environment, Mode
 from slipway.environments.profiles import ADAPTER
 from slipway.errors import ConfigError, DamagedError, NotFoundError
-from slipway.iceberg.catalogs.kinds import can_be_published_on
+from slipway.iceberg.catalogs.movers import can_be_published_on
 from slipway.landing.area import nothing_to_land
 from slipway.names import shown
 from slipway.records.landed_files import outstanding_lines

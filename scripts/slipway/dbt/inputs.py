@@ -21,10 +21,10 @@ from slipway.dbt.nodes import DbtManifest, Relation, find, table_of
 from slipway.dbt.renames import former_name
 from slipway.engines.duckdb.request import EVERYTHING, NOTHING, Increment
 from slipway.errors import ConfigError
+from slipway.iceberg.earlier_states import ancestors
 from slipway.iceberg.metadata_files import entries_of, manifests_of, summary_of
 from slipway.iceberg.schema import top_level
 from slipway.iceberg.snapshots import COMBINES, WITHDRAWS, changes, content_of, withdraws
-from slipway.iceberg.tables import ancestors
 from slipway.names import TableName
 from slipway.releases.table_state import read_state
 from slipway.runs.pinned_tables import PinnedTables

@@ -34,7 +34,7 @@ from slipway.errors import (
     SlipwayError,
     UnavailableError,
 )
-from slipway.iceberg.catalogs.kinds import can_be_published_on
+from slipway.iceberg.catalogs.movers import can_be_published_on
 from slipway.iceberg.snapshots import release_tags
 from slipway.names import TableName
 from slipway.records.record_files import REPAIRED, parse_record

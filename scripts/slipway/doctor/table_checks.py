@@ -16,10 +16,10 @@ from slipway.errors import DamagedError, UnavailableError
 from slipway.iceberg.file_io import RESTORE
 from slipway.iceberg.metadata_files import check_whole, data_files, files_of, manifests_of, rows_of
 from slipway.iceberg.snapshots import current_content
-from slipway.iceberg.tables import uri
 from slipway.names import TableName
 from slipway.records.release_records import Release, ReleasedTable
 from slipway.releases.published import LEDGER, elsewhere, lost
+from slipway.storage.locations import uri
 from slipway.storage.objects import object_store
 
 

@@ -45,6 +45,7 @@ from pyiceberg.table.update import (
 from pyiceberg.utils.properties import property_as_int
 
 from slipway.errors import SlipwayError
+from slipway.iceberg.earlier_states import ancestors
 from slipway.iceberg.metadata_files import damaged, files_of, summary_of
 from slipway.iceberg.snapshots import (
     COMBINES,
@@ -58,7 +59,7 @@ from slipway.iceberg.snapshots import (
     set_ref,
     updates_to,
 )
-from slipway.iceberg.tables import FORMAT_VERSION, Tables, ancestors
+from slipway.iceberg.tables import FORMAT_VERSION, Tables
 from slipway.names import TableName
 from slipway.storage.objects import canonical
 

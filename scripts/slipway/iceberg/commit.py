@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError
-from slipway.iceberg.catalogs.kinds import can_be_published_on, obstacle, on_top
+from slipway.iceberg.catalogs.movers import can_be_published_on, obstacle, on_top
 from slipway.iceberg.catalogs.next_step import Position
 from slipway.iceberg.snapshots import Moved, StagedTable, release_tags
 from slipway.iceberg.tables import Tables

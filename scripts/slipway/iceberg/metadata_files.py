@@ -194,24 +194,30 @@ def files_of(table: Table, snapshot: Snapshot | None = None) -> list[DataFile]:
     snapshot = snapshot or table.current_snapshot()
     if snapshot is None:
         return []
-    name = str(TableName.of(table.name()))
-    files = files_in(manifests_of(snapshot, table.io, name), table.io, name)
+    return _files_in(table, snapshot, manifests_of(snapshot, table.io, str(TableName.of(table.name()))))
+
+
+def _files_in(table: Table, snapshot: Snapshot, manifests: Iterable[ManifestFile]) -> list[DataFile]:
+    files = files_in(manifests, table.io, str(TableName.of(table.name())))
     of_data = [file for file in files if file.content == DataFileContent.DATA]
     _check_totals(table, snapshot, sum(file.record_count for file in of_data), len(of_data))
     return files
 
 
 def locations_of(table: Table, snapshot: Snapshot | None = None) -> list[str]:
-    """Locations of all files that a scan of a snapshot reads: of metadata, data and deletes; raises as ``files_of`` does."""
+    """Locations of all files that a scan of a snapshot reads: of metadata, data and deletes.
+
+    The manifests are whole then, as ``check_whole`` finds out with less. Raises as ``files_of`` does.
+    """
     snapshot = snapshot or table.current_snapshot()
     if snapshot is None:
         return [table.metadata_location]
-    manifests = manifests_of(snapshot, table.io, ".".join(table.name()))
+    manifests = manifests_of(snapshot, table.io, str(TableName.of(table.name())))
     return [
         table.metadata_location,
         snapshot.manifest_list,
         *(one.manifest_path for one in manifests),
-        *(one.file_path for one in files_of(table, snapshot)),
+        *(one.file_path for one in _files_in(table, snapshot, manifests)),
     ]
 
 

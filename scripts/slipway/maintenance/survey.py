@@ -16,7 +16,7 @@ from slipway.engines.duckdb.scan import live_files
 from slipway.errors import DamagedTableError, SlipwayError, UnavailableError
 from slipway.iceberg import metadata_files
 from slipway.iceberg.carried import FROM
-from slipway.iceberg.catalogs.kinds import can_be_published_on
+from slipway.iceberg.catalogs.movers import can_be_published_on
 from slipway.iceberg.metadata_files import data_files, entries_of, manifests_of, reading, summary_of
 from slipway.iceberg.snapshots import release_tags
 from slipway.iceberg.tables import Tables

@@ -10,9 +10,9 @@ from datetime import date, datetime
 import duckdb
 from pyiceberg.table import Table
 
+from slipway.iceberg.earlier_states import ancestors
 from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.snapshots import content_of, current_content
-from slipway.iceberg.tables import ancestors
 from slipway.monitors.column_profiles import (
     ColumnProfile,
     DayColumn,

@@ -14,9 +14,9 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import DateType
 
+from slipway.iceberg.earlier_states import ancestors
 from slipway.iceberg.metadata_files import files_of, summary_of
 from slipway.iceberg.snapshots import changes
-from slipway.iceberg.tables import ancestors
 
 _FIRST_DAY = date(1970, 1, 1)
 

@@ -12,9 +12,10 @@ from functools import partial
 from slipway.counts import plural
 from slipway.errors import ConflictError, SlipwayError, UsageError
 from slipway.iceberg.carried import FROM, FROM_RELEASE, Carry, Place, stage_carried
+from slipway.iceberg.earlier_states import retired
 from slipway.iceberg.metadata_files import damaged, reading
 from slipway.iceberg.snapshots import StagedTable
-from slipway.iceberg.tables import Tables, retired
+from slipway.iceberg.tables import Tables
 from slipway.processes import too_late
 from slipway.promotion.evidence import evaluate
 from slipway.promotion.gathered import signed_checksums

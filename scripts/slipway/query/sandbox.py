@@ -14,8 +14,8 @@ from itertools import pairwise
 import duckdb
 
 from slipway.errors import UsageError
-from slipway.iceberg.tables import duckdb_path
 from slipway.sql_text import literal
+from slipway.storage.locations import duckdb_path
 from slipway.storage.s3 import is_s3
 
 CONFIG = {"allow_unredacted_secrets": "false"}

@@ -32,7 +32,6 @@ from slipway.engines.writers import engine_in
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import ContractError, DamagedError, NotFoundError, UsageError, first_line
 from slipway.iceberg.metadata_files import locations_of, summary_of
-from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import duckdb_type, promotable
 from slipway.names import TableName
 from slipway.query import sandbox
@@ -43,6 +42,7 @@ from slipway.releases.cut import TableVersion
 from slipway.releases.lookup import environment_of
 from slipway.releases.published import Published
 from slipway.sql_text import quote
+from slipway.storage.locations import duckdb_path
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from slipway.errors import DamagedError, NotFoundError, SlipwayError, Unrecorded
 from slipway.iceberg.metadata_files import files_of, reading, summary_of
 from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import StagedTable
-from slipway.iceberg.tables import Tables, uri
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.code_comparisons import COMPARISONS
 from slipway.records.promotion_records import CodeComparison, Promotion
@@ -47,6 +47,7 @@ from slipway.signing.statements import (
     statements,
     table_subject,
 )
+from slipway.storage.locations import uri
 from slipway.storage.objects import S3Store, canonical, object_store
 from slipway.storage.s3 import is_s3
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 
 from slipway.errors import ConfigError, DamagedError
-from slipway.iceberg.catalogs.kinds import same
+from slipway.iceberg.catalogs.movers import same
 from slipway.iceberg.snapshots import StagedTable, Staging
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName

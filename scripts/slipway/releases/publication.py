@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pyiceberg.table import Table
 
 from slipway.errors import ConflictError, SlipwayError, UnansweredError, UnavailableError, UnrecordedError
-from slipway.iceberg.catalogs.kinds import UpdateMover
+from slipway.iceberg.catalogs.movers import UpdateMover
 from slipway.iceberg.catalogs.next_step import Action, Plan, Position, decide, published_at
 from slipway.iceberg.commit import conflict, create_namespaces, positions, publish, writing
 from slipway.iceberg.metadata_files import summary_of

@@ -9,20 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-
-from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Snapshot
+from typing import TYPE_CHECKING
 
 from slipway.environments.environment import Environment, catalog_file
 from slipway.errors import DamagedError, DamagedTableError, NotFoundError, UnavailableError
 from slipway.iceberg.catalogs.next_step import is_mixture
-from slipway.iceberg.commit import positions
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.records.node_results import Change
 from slipway.records.release_records import Intent, Release
 from slipway.records.store import Records
 from slipway.releases.cut import Cut, TableVersion
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
 
 LEDGER = TableName("ops", "landed_files")
 """Made by slipway where the warehouse is, so its place tells whose catalog it is."""
@@ -154,6 +155,8 @@ def warning(intent: Intent) -> str:
 def _without_unfinished(
     tables: Tables, now: Mapping[TableName, str], intents: Sequence[Intent]
 ) -> VisibleTables:
+    from slipway.iceberg.commit import positions
+
     locations, found = dict(now), []
     for intent in intents:
         if not is_mixture(positions(tables, intent, now).values()):

@@ -11,7 +11,8 @@ from slipway.code.versions import code_of
 from slipway.environments.environment import Environment, Mode
 from slipway.environments.profiles import Profile
 from slipway.errors import NotFoundError, SlipwayError
-from slipway.iceberg.tables import Tables, retired
+from slipway.iceberg.earlier_states import retired
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import too_late
 from slipway.records.release_records import Intent, Release, ReleasedTable

@@ -11,8 +11,9 @@ from slipway.code.versions import who
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.errors import ConflictError, DamagedError, NotFoundError
+from slipway.iceberg.earlier_states import find_source, find_state, retired, stage_empty, stage_state
 from slipway.iceberg.snapshots import StagedTable
-from slipway.iceberg.tables import Tables, find_source, find_state, retired, stage_empty, stage_state
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import too_late
 from slipway.records.release_records import Hold, Intent, Lift, Release

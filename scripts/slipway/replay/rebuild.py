@@ -19,7 +19,8 @@ from slipway.engines.duckdb.digest import digest_of
 from slipway.engines.duckdb.scan import scanning, whole_scan
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, DamagedTableError, NotFoundError, SlipwayError, UnavailableError
-from slipway.iceberg.tables import Tables, missing_file
+from slipway.iceberg.earlier_states import missing_file
+from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.processes import temporary
 from slipway.records.node_results import Node

@@ -54,9 +54,10 @@ from pyiceberg.types import (
 )
 
 from slipway.iceberg.metadata_files import entries_of, manifests_of
-from slipway.iceberg.tables import FORMAT_VERSION, uri
+from slipway.iceberg.tables import FORMAT_VERSION
 from slipway.names import Kind, TableName, shown, twins, why_not
 from slipway.run_catalog.refusals import ForbiddenRequestError, MalformedRequestError, moved
+from slipway.storage.locations import uri
 
 GC_ENABLED = "gc.enabled"
 """Property that Iceberg's engines ask before they delete files of a table; every table is served with it being ``false``.

@@ -279,7 +279,7 @@ def _named(found: Tables, records: Records) -> dict[TableName, str]:
 
 def local_files(names: Iterator[str]) -> dict[str, int]:
     """Path to size of the files among some locations that are on this machine."""
-    from slipway.iceberg.tables import duckdb_path
+    from slipway.storage.locations import duckdb_path
 
     paths = [duckdb_path(name) for name in names]
     return {path: Path(path).stat().st_size for path in paths if "://" not in path}

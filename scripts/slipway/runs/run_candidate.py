@@ -17,8 +17,8 @@ from slipway.counts import plural
 from slipway.engines.duckdb.batches import BatchedTable, Window, covers, joined, without
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.engines.duckdb.scan import Views, keeps_older_files
+from slipway.iceberg.earlier_states import retired
 from slipway.iceberg.snapshots import StagedTable
-from slipway.iceberg.tables import retired
 from slipway.names import TableName
 from slipway.records.store import Records
 from slipway.releases.candidates import check_case, record_of

@@ -19,7 +19,7 @@ from tests.integration.test_catalogs import (
 from tests.integration.test_rest_catalog import test_a_foreign_property_commit_stays
 
 from slipway.errors import ConflictError, UnavailableError
-from slipway.iceberg.catalogs.kinds import UpdateMover
+from slipway.iceberg.catalogs.movers import UpdateMover
 from slipway.iceberg.catalogs.rest_catalog import RestMover, ServedCatalog
 from slipway.records.store import Records
 

@@ -9,7 +9,7 @@ from tests.integration.spark.conftest import SparkRun
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.scan import scan_of
 from slipway.engines.duckdb.writer import write
-from slipway.iceberg.tables import missing_file
+from slipway.iceberg.earlier_states import missing_file
 from slipway.records.release_records import Intent
 from slipway.records.run_manifest import Code
 from slipway.releases.attestation import list_of

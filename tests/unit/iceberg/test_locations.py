@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slipway.iceberg.tables import duckdb_path, uri
+from slipway.storage.locations import duckdb_path, uri
 
 
 @pytest.mark.parametrize("name", ["/a/b.parquet", "file:///a/b.parquet", "file:/a/b.parquet"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slipway.iceberg.catalogs.kinds import backward
+from slipway.iceberg.catalogs.movers import backward
 from slipway.iceberg.snapshots import Staging
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from tests.unit.conftest import Lake
 
 from slipway.dbt.inputs import has_withdrawn
 from slipway.engines.duckdb.compact import Shorten, stage_shortened
+from slipway.iceberg.earlier_states import stage_state
 from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.snapshots import WITHDRAWS
-from slipway.iceberg.tables import stage_state
 from slipway.names import TableName
 from slipway.records.node_results import Definition
 from slipway.releases.table_state import TableState, read_state

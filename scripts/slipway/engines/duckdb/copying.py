@@ -34,8 +34,8 @@ from slipway.engines.duckdb.target import Destination, flush_rows, open_files, r
 from slipway.errors import DamagedError, SlipwayError
 from slipway.iceberg.file_io import sizes
 from slipway.iceberg.schema import field_ids, parquet_schema
-from slipway.iceberg.tables import uri
 from slipway.sql_text import exact, literal, quote
+from slipway.storage.locations import uri
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]")
 _COLUMN, _PART = "__slipway_column_", "__slipway_part_"  # as no column is called: ORDER BY finds these first

@@ -24,15 +24,16 @@ from slipway.iceberg.metadata_files import (
     damaged,
     data_files,
     files_in,
+    locations_of,
     manifests_of,
     summary_of,
 )
 from slipway.iceberg.schema import parquet_schema, same_schema
 from slipway.iceberg.snapshots import StagedTable
-from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import duckdb_type
 from slipway.names import TableName
 from slipway.sql_text import exact, literal, quote
+from slipway.storage.locations import duckdb_path
 
 FILE = "__slipway_file"
 """The column of ``files_relation`` that names a row's file."""
@@ -49,6 +50,12 @@ def whole_scan(table: Table, snapshot: Snapshot | None = None) -> str:
     """
     check_whole(table, snapshot)
     return scan_of(table.metadata_location, snapshot.snapshot_id if snapshot else None)
+
+
+def scan_and_files(table: Table, snapshot: Snapshot | None = None) -> tuple[str, list[str]]:
+    """The same with the locations of all files that are read, of metadata, data and deletes; the manifests are decoded for it."""
+    found = locations_of(table, snapshot)
+    return scan_of(table.metadata_location, snapshot.snapshot_id if snapshot else None), found
 
 
 def scan_of(metadata_location: str, snapshot_id: int | None = None) -> str:

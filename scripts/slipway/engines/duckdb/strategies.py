@@ -31,9 +31,9 @@ from slipway.engines.duckdb.scan import FILE, files_holding, files_relation, nam
 from slipway.errors import ConfigError
 from slipway.iceberg.partitioning import PartitionColumn
 from slipway.iceberg.schema import find_column, top_level
-from slipway.iceberg.tables import duckdb_path
 from slipway.iceberg.types import duckdb_type
 from slipway.sql_text import quote
+from slipway.storage.locations import duckdb_path
 
 
 class MergeTerms:

@@ -27,8 +27,9 @@ from slipway.engines.duckdb.constraints import Contract
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.errors import ConfigError, ContractError
 from slipway.iceberg import partitioning, schema
-from slipway.iceberg.tables import FORMAT_VERSION, Tables, duckdb_path
+from slipway.iceberg.tables import FORMAT_VERSION, Tables
 from slipway.names import TableName
+from slipway.storage.locations import duckdb_path
 from slipway.write_limits import check_write
 
 

@@ -12,7 +12,8 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableA
 from pyiceberg.table import Table
 
 from slipway.errors import ConfigError
-from slipway.iceberg.catalogs.kinds import CatalogKind, CatalogTables, UpdateMover, on_top, undone
+from slipway.iceberg.catalogs.kinds import CatalogKind
+from slipway.iceberg.catalogs.movers import CatalogTables, UpdateMover, on_top, undone
 from slipway.iceberg.snapshots import StagedTable
 from slipway.names import TableName
 from slipway.write_limits import WRITES_BELOW, check_write

@@ -26,7 +26,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from slipway.errors import ConfigError
-from slipway.iceberg.catalogs.kinds import ONE_BY_ONE, CatalogKind, CatalogTables, UpdateMover, forward
+from slipway.iceberg.catalogs.kinds import ONE_BY_ONE, CatalogKind
+from slipway.iceberg.catalogs.movers import CatalogTables, UpdateMover, forward
 from slipway.iceberg.snapshots import StagedTable
 from slipway.write_limits import WRITES_BELOW, check_write
 

@@ -13,8 +13,8 @@ from tests.unit.conftest import Lake
 from slipway.engines.duckdb import compact, copying, digest
 from slipway.engines.duckdb.compact import RowsDifferError, Shorten, stage_shortened
 from slipway.iceberg.snapshots import StagedTable
-from slipway.iceberg.tables import duckdb_path
 from slipway.names import TableName
+from slipway.storage.locations import duckdb_path
 
 PLAIN = "select {0}::integer as k, 'v{0}' as v"
 WITH_RUN = "select {0}::integer as k, 'run-{0}' as _run_id"

@@ -13,8 +13,8 @@ from pyiceberg.table.update.schema import UpdateSchema
 from slipway.engines.duckdb.constraints import Contract
 from slipway.engines.duckdb.target import stay_optional
 from slipway.errors import ContractError, SlipwayError
+from slipway.iceberg.earlier_states import stage_state
 from slipway.iceberg.snapshots import Staging
-from slipway.iceberg.tables import stage_state
 from slipway.names import TableName
 
 if TYPE_CHECKING:
