@@ -24,7 +24,7 @@ from slipway.comparison.consequences import (
 )
 from slipway.comparison.costs import Cost
 from slipway.comparison.former_names import former_columns, former_tables, renamed_columns, renamed_tables
-from slipway.comparison.masking import classifications_of, masked, without_rows
+from slipway.comparison.masking import masked, without_rows
 from slipway.comparison.matching import compare_as_multiset, compare_by_key
 from slipway.comparison.moved_rows import quarantines_of, with_moves
 from slipway.comparison.origins import is_differing
@@ -46,7 +46,7 @@ from slipway.comparison.shared_files import Differing, TableState, differing, kn
 from slipway.engines.duckdb.engine import connect
 from slipway.environments.environment import Environment
 from slipway.errors import DamagedError, NotFoundError, first_line
-from slipway.governance.classified_columns import with_lineage
+from slipway.governance.classified_columns import classifications_of, with_lineage
 from slipway.governance.column_lineage import Columns, columns_of_schema, lineages
 from slipway.governance.recorded_lineage import run_of
 from slipway.iceberg.tables import Tables

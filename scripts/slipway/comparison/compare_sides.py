@@ -14,7 +14,7 @@ from slipway.comparison.compare import LINEAGE, compare_relations, compare_state
 from slipway.comparison.consequences import definitions_of, other_code, parents_of, same_code, with_origins
 from slipway.comparison.external_files import read_file
 from slipway.comparison.former_names import former_columns_of, former_tables
-from slipway.comparison.masking import classifications_of, masked
+from slipway.comparison.masking import masked
 from slipway.comparison.moved_rows import quarantines_of, with_moves
 from slipway.comparison.policy import ComparisonPolicy
 from slipway.comparison.references import Named, NamedFile, NamedTables, Pairing, described_by, pair, resolve
@@ -24,7 +24,7 @@ from slipway.comparison.shared_files import TableState
 from slipway.engines.duckdb.engine import connect
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import ContractError, DamagedError, NotFoundError
-from slipway.governance.classified_columns import with_lineage
+from slipway.governance.classified_columns import classifications_of, with_lineage
 from slipway.governance.column_lineage import TableLineage
 from slipway.governance.recorded_lineage import TablesOfCut, lineages_of_runs
 from slipway.storage.s3 import is_s3

@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection
 
 from slipway.comparison.results import ColumnComparison, Example, Row, TableComparison
-from slipway.contracts.classification import (
-    NOTHING_HIDDEN,
-    Classifications,
-    classifications,
-    described_columns,
-)
-from slipway.contracts.contract_files import read_contracts
+from slipway.contracts.classification import Classifications
 from slipway.secrets import MASK
 from slipway.sql_text import literal, quote
-
-
-def classifications_of(
-    project: Path, dbt_manifest: Mapping[str, Any] | None, *, show_classified: bool = False
-) -> Classifications:
-    """How the contracts of a project, and ``meta`` of its models, classify columns.
-
-    Args:
-        project: folder of dbt_project.yml.
-        dbt_manifest: dbt's manifest, None where it is not known.
-        show_classified: somebody asked to see all values: nothing is hidden.
-
-    Raises:
-        ConfigError: a contract cannot be understood, so that it is not known what it classifies.
-    """
-    if show_classified:
-        return NOTHING_HIDDEN
-    return classifications(read_contracts(project), described_columns(dbt_manifest))
 
 
 def masked(table: TableComparison, classified: Classifications) -> TableComparison:

@@ -8,15 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from slipway.contracts.classification import Classifications
+from slipway.contracts.classification import (
+    NOTHING_HIDDEN,
+    Classifications,
+    classifications,
+    described_columns,
+)
+from slipway.contracts.contract_files import read_contracts
 from slipway.governance.column_lineage import Columns, TableLineage, with_all_above
 from slipway.governance.recorded_lineage import lineages_above
 from slipway.records.store import Records
 
 _Classes = frozenset[str]
 _NONE: _Classes = frozenset()
+
+
+def classifications_of(
+    project: Path, dbt_manifest: Mapping[str, Any] | None, *, show_classified: bool = False
+) -> Classifications:
+    """How the contracts of a project, and ``meta`` of its models, classify columns.
+
+    Args:
+        project: folder of dbt_project.yml.
+        dbt_manifest: dbt's manifest, None where it is not known.
+        show_classified: somebody asked to see all values: nothing is hidden.
+
+    Raises:
+        ConfigError: a contract cannot be understood, so that it is not known what it classifies.
+    """
+    if show_classified:
+        return NOTHING_HIDDEN
+    return classifications(read_contracts(project), described_columns(dbt_manifest))
 
 
 def with_lineage(

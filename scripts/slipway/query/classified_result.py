@@ -7,10 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.comparison.masking import classifications_of
 from slipway.contracts.classification import Classifications, strictest
 from slipway.errors import DamagedError
-from slipway.governance.classified_columns import with_lineage
+from slipway.governance.classified_columns import classifications_of, with_lineage
 from slipway.governance.query_plan import QueryColumns, UnknownPlanError, columns_of
 from slipway.governance.recorded_lineage import TablesOfCut
 from slipway.names import TableName

@@ -8,11 +8,12 @@ import duckdb
 import pytest
 
 from slipway.comparison.compare import compare_relations
-from slipway.comparison.masking import classifications_of, masked, with_field, without_rows
+from slipway.comparison.masking import masked, with_field, without_rows
 from slipway.comparison.report import make_report
 from slipway.comparison.results import ColumnComparison, Coverage, Example, Method, Segment, TableComparison
 from slipway.comparison.text_report import to_markdown, to_text
 from slipway.contracts.classification import Classifications
+from slipway.governance.classified_columns import classifications_of
 
 CONTRACT = """\
 apiVersion: v3.1.0
