@@ -173,8 +173,8 @@ def test_environment_without_tables_can_be_connected_to(empty: World) -> None:
 
 @pytest.mark.long
 def test_reading_commands_start_without_dbt_and_help_without_anything(world: World) -> None:
-    libraries = "boto3 dbt dbt_common duckdb jinja2 numpy pandas pyarrow pydantic pyiceberg sqlalchemy"
-    heavy = f"{{name.partition('.')[0] for name in sys.modules}} & set('{libraries}'.split())"
+    libraries = "boto3 dbt dbt_common duckdb jinja2 numpy pandas pyarrow pydantic pyiceberg.table sqlalchemy"
+    heavy = f"set(sys.modules) & set('{libraries}'.split())"
     program = f"""
 import sys
 from slipway.cli.main import main
@@ -191,7 +191,9 @@ except SystemExit:
         ("runs",): "pydantic",
         ("releases",): "pydantic",
         ("show", world.runs["first"]): "pydantic",
-        ("sql", "from curated.events"): "duckdb pydantic pyiceberg",
+        ("sql", "select 1"): "duckdb pydantic",
+        ("sql", "show tables"): "duckdb pydantic",
+        ("sql", "from serving.depot_weights"): "duckdb pydantic pyiceberg.table",
     }
     for arguments, modules in expected.items():
         done = subprocess.run(

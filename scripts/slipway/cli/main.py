@@ -112,6 +112,8 @@ def main() -> None:
         code = _interrupted(ended) if str(error) == "Query interrupted" else _failed(error)
     if code:
         output.close_results()
+    else:
+        gc.freeze()  # else Python looks for garbage in all that was imported before it ends, as long as a query takes
     sys.exit(code)
 
 

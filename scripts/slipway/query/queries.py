@@ -11,22 +11,25 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import duckdb
-from pyiceberg.table import Table
 
 from slipway.engines.duckdb import engine
-from slipway.engines.duckdb.scan import find_damaged, whole_scan
+from slipway.environments.environment import Environment
 from slipway.environments.profiles import find_project
 from slipway.errors import ConfigError, NotFoundError, SlipwayError, UnavailableError, UsageError
-from slipway.iceberg.metadata_files import locations_of
 from slipway.names import TableName
 from slipway.query import sandbox
 from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of, find_run
-from slipway.releases.published import Published
 from slipway.sql_text import literal, quote
+from slipway.storage.s3 import is_s3
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+    from slipway.releases.published import Published
 
 _OF_A_FILE = re.compile(
     r"\.parquet|magic|compress|zstd|snappy|thrift|protocol|corrupt|footer|page|no such file", re.IGNORECASE
@@ -34,36 +37,12 @@ _OF_A_FILE = re.compile(
 """Words of DuckDB's errors that may be about a damaged file, which not all of them name."""
 
 
-def create_view(
-    connection: duckdb.DuckDBPyConnection,
-    published: Published,
-    cut: Cut,
-    name: str,
-    create: str,
-    opened: list[Table],
-    *,
-    list_files: bool,
-) -> list[str]:
-    """Make a view of a table of a cut, and note the table as opened.
-
-    Returns:
-        The locations of all files that the view reads, if they are asked for.
-
-    Raises:
-        DamagedTableError: its metadata or a manifest is missing or damaged.
-        UnavailableError: it cannot be read.
-    """
-    loaded, snapshot = published.load(name, cut.tables[name])
-    scan = whole_scan(loaded, snapshot)
-    opened.append(loaded)
-    connection.execute(f"{create} from {scan}")
-    return locations_of(loaded, snapshot) if list_files else []
-
-
 def damage_of(published: Published, opened: Sequence[Table], error: duckdb.Error) -> SlipwayError | None:
     """Which file of the tables that were opened an error is about, None when it is about none."""
     if not _OF_A_FILE.search(str(error)):
         return None
+    from slipway.engines.duckdb.scan import find_damaged
+
     connection = engine.connect(published.environment, published.environment.home)
     try:
         return next(filter(None, (find_damaged(connection, table) for table in opened)), None)
@@ -154,7 +133,37 @@ class QueryResult:
         return count
 
 
-def run_query(published: Published, cut: Cut, sql: str, *, files: bool = False) -> QueryResult:
+Connect = Callable[[], duckdb.DuckDBPyConnection]
+
+
+def begin_to_connect(environment: Environment, sql: str, *, files: bool = False) -> Connect:
+    """Open a database for a query in a thread of its own: while DuckDB loads extensions, Python can import what finds the tables.
+
+    Returns:
+        A function that waits for it, and raises as ``engine.connect`` does.
+    """
+    with_keys = files and "s3" in sql.lower()
+    # a table is named as layer.table, or all of them are listed
+    reads_tables = "." in sql or _LISTS_TABLES.search(sql)
+    extensions: Sequence[str] = engine.OF_ICEBERG if reads_tables else ()
+    if files or with_keys or is_s3(environment.warehouse):
+        extensions = engine.EXTENSIONS
+    pool = ThreadPoolExecutor(max_workers=1)
+    opened = pool.submit(
+        engine.connect,
+        environment,
+        environment.home,
+        once=sandbox.CONFIG,
+        with_keys=with_keys,
+        extensions=extensions,
+    )
+    pool.shutdown(wait=False)
+    return opened.result
+
+
+def run_query(
+    published: Published, cut: Cut, sql: str, *, files: bool = False, connect: Connect | None = None
+) -> QueryResult:
     """Run one reading query over the tables of a cut, addressed as ``layer.table`` or ``target.layer.table``.
 
     Args:
@@ -162,6 +171,7 @@ def run_query(published: Published, cut: Cut, sql: str, *, files: bool = False) 
         cut: its tables.
         sql: the query.
         files: it may read files and URLs that it names itself.
+        connect: what ``begin_to_connect`` returned for the same query, where that was called before.
 
     Raises:
         UsageError: the text is not one query that reads, or names a column or function that is not there.
@@ -176,18 +186,10 @@ def run_query(published: Published, cut: Cut, sql: str, *, files: bool = False) 
         is_plan = _check(sql)
         sandbox.check_names(sql, files=files)
         environment = published.environment
-        connection = engine.connect(
-            environment, environment.home, once=sandbox.CONFIG, with_keys=files and "s3" in sql.lower()
-        )
-        unreadable = _open(
-            connection,
-            published,
-            cut,
-            sql,
-            _database(environment.name, cut),
-            opened,
-            None if files else reads,
-        )
+        connect = connect or begin_to_connect(environment, sql, files=files)
+        scans, unreadable = _scans(published, cut, sql, opened, None if files else reads)
+        connection = connect()
+        _create_views(connection, _database(environment.name, cut), scans)
         sandbox.check_paths(sql, reads)
         sandbox.shut(connection, reads, files=files)
         if _SHOW_TABLES.match(sql):
@@ -199,7 +201,7 @@ def run_query(published: Published, cut: Cut, sql: str, *, files: bool = False) 
                 raise failure from None
             if not _asks_for(error, environment.name, cut):
                 raise
-            _open(connection, published, cut, sql, environment.name, opened)
+            _create_views(connection, environment.name, scans)
             _interruptible(connection, lambda: engine.result_of(connection, sql))
     return QueryResult(cut, connection, damage, is_plan=is_plan)
 
@@ -255,40 +257,50 @@ def _check(sql: str) -> bool:
     return False
 
 
-def _open(
-    connection: duckdb.DuckDBPyConnection,
-    published: Published,
-    cut: Cut,
-    sql: str,
-    called: str,
-    opened: list[Table],
-    reads: list[str] | None = None,
-) -> list[SlipwayError]:
-    """Make a view of every table that the query may read, in a database of this name, which becomes the current one.
+def _scans(
+    published: Published, cut: Cut, sql: str, opened: list[Table], reads: list[str] | None
+) -> tuple[dict[TableName, str], list[SlipwayError]]:
+    """Every table that the query may read, as a FROM item.
 
-    The locations of all files of their snapshots are added to ``reads``, unless that is None.
+    The tables are added to ``opened``, and the locations of all files of their snapshots to ``reads``, unless that is None.
 
     Returns:
-        Why tables could not be opened; this matters only if the query then fails, because it may not read them.
+        Also why tables could not be opened; this matters only if the query then fails, because it may not read them.
     """
+    all_of_them = _LISTS_TABLES.search(sql) and not _SHOW_TABLES.match(sql)
+    names = sorted(cut.tables) if all_of_them else cut.mentioned_in(sql)
+    found: dict[TableName, str] = {}
+    unreadable: list[SlipwayError] = []
+    if not names:
+        return found, unreadable
+    # pyiceberg takes a while to import, and not every query needs it
+    from slipway.engines.duckdb.scan import scan_and_files, whole_scan
+
+    for name in names:
+        try:
+            table, snapshot = published.load(name, cut.tables[name])
+            opened.append(table)
+            if reads is None:
+                scan = whole_scan(table, snapshot)
+            else:
+                scan, files = scan_and_files(table, snapshot)
+                reads += files
+            found[TableName.parse(name)] = scan
+        except SlipwayError as error:
+            unreadable.append(error)
+    return found, unreadable
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, called: str, scans: Mapping[TableName, str]) -> None:
+    """Make a view of each table, in a database of this name, which becomes the current one."""
     database = quote(called)
     connection.execute(f"attach if not exists ':memory:' as {database}")
     connection.execute(f"use {database}")
-    all_of_them = _LISTS_TABLES.search(sql) and not _SHOW_TABLES.match(sql)
-    unreadable = []
-    for name in sorted(cut.tables) if all_of_them else cut.mentioned_in(sql):
-        schema, table = TableName.parse(name)
+    if scans:
+        engine.load_extensions(connection, engine.OF_ICEBERG)  # nothing where they are loaded
+    for (schema, table), scan in scans.items():
         connection.execute(f"create schema if not exists {database}.{quote(schema)}")
-        try:
-            view = f"create view {database}.{quote(schema)}.{quote(table)} as "
-            list_files = reads is not None
-            found = create_view(connection, published, cut, name, view, opened, list_files=list_files)
-        except SlipwayError as error:
-            unreadable.append(error)
-        else:
-            if reads is not None:
-                reads += found
-    return unreadable
+        connection.execute(f"create view {database}.{quote(schema)}.{quote(table)} as from {scan}")
 
 
 def _table_list(cut: Cut) -> str:
@@ -383,14 +395,16 @@ def query(
     if sum(value is not None for value in (release, run, as_of)) > 1:
         raise UsageError("--release, --run and --as-of exclude each other", fix="Give one of them")
     environment = environment_of(project_dir, target)
-    if run is not None:
-        found = find_run(environment, run)
-        published = Published(found.records.environment)
-        cut = published.candidate(found.run_id)
-    else:
-        published = Published(environment)
-        cut = _cut(published, release, as_of)
-    result = run_query(published, cut, sql, files=files)
+    found = None if run is None else find_run(environment, run)
+    if found:
+        environment = found.records.environment
+    # in a home that is not there yet nothing can be published, and reading makes none
+    connect = begin_to_connect(environment, sql, files=files) if environment.home.is_dir() else None
+    from slipway.releases.published import Published  # meanwhile: pyiceberg takes a while to import
+
+    published = Published(environment)
+    cut = published.candidate(found.run_id) if found else _cut(published, release, as_of)
+    result = run_query(published, cut, sql, files=files, connect=connect)
     project = find_project(project_dir)
     if not cut.mentioned_in(sql):
         return result

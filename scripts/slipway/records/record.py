@@ -11,4 +11,4 @@ SCHEMA_VERSION = 2
 class Record(BaseModel):
     """A record that is written once and refuses fields it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

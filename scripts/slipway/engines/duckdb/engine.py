@@ -33,7 +33,9 @@ from slipway.processes import OwnFolder, is_alive, remove_left_over
 from slipway.sql_text import literal
 from slipway.storage.s3 import Keys, S3Access, is_s3, s3_access
 
-EXTENSIONS = ("httpfs", "avro", "iceberg")
+OF_ICEBERG = ("avro", "iceberg")
+"""Extensions that read Iceberg tables on this machine."""
+EXTENSIONS = ("httpfs", *OF_ICEBERG)
 UPLOAD_PART = 10_000_000
 """Bytes of a part of an upload to S3, which each file that is being written holds in memory.
 
@@ -43,17 +45,20 @@ _UPLOAD_PARTS = 10_000  # of a file, the most that S3 allows
 _ENDS = (StatementType.TRANSACTION, StatementType.SET)
 
 
-def prepare(connection: duckdb.DuckDBPyConnection, warehouse: str) -> None:
+def prepare(
+    connection: duckdb.DuckDBPyConnection, warehouse: str, extensions: Sequence[str] = EXTENSIONS
+) -> None:
     """Load the extensions of a fresh connection, fix its time zone, and have it read files so that what is read is counted.
 
     Args:
         connection: to a database that nothing has used yet.
         warehouse: root of the tables that it is for, a URI.
+        extensions: those that are loaded; others can be loaded later.
 
     Raises:
         UnavailableError: an extension is neither installed as a package nor can be downloaded.
     """
-    load_extensions(connection)
+    load_extensions(connection, extensions)
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
     # DuckDB 1.5.5 counts the footer of a Parquet file and no column unless it fetches columns ahead, as it does from an object store anyway
@@ -72,7 +77,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, warehouse: str) -> None:
         connection.execute(f"set global {name} = '{UPLOAD_PART * _UPLOAD_PARTS} bytes'")
 
 
-def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
+def load_extensions(connection: duckdb.DuckDBPyConnection, extensions: Sequence[str] = EXTENSIONS) -> None:
     """Load what is needed for Iceberg, from the installed packages or from DuckDB's repository.
 
     DuckDB keeps extensions and secrets below the user's home. Where there is none (containers, users of services), it gets an
@@ -83,7 +88,7 @@ def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
     """
     if not os.path.isdir(os.environ.get("HOME") or ""):  # noqa: PTH112 - a Path of nothing is the current folder
         connection.execute(f"set home_directory = {literal(str(_empty_home().path))}")
-    for name in EXTENSIONS:
+    for name in extensions:
         try:
             connection.execute(f"load {name}")
         except duckdb.Error as error:
@@ -273,6 +278,7 @@ def connect(
     once: Mapping[str, str] | None = None,
     with_keys: bool = False,
     others: Sequence[Environment] = (),
+    extensions: Sequence[str] = EXTENSIONS,
 ) -> duckdb.DuckDBPyConnection:
     """A new in-memory database that can read the environment's tables and spills below a home.
 
@@ -283,11 +289,12 @@ def connect(
         once: settings that have to be there when the database is opened.
         with_keys: keys for S3 are needed, also where the warehouse is elsewhere.
         others: environments whose tables are read on the same connection.
+        extensions: those that are loaded; loading them all takes a quarter of a second.
     """
     config: dict[str, Any] = {"temp_directory": str(spill_folder(home))} if home else {}
     config |= {key: value for key, value in (settings or {}).items() if key in ONCE}
     connection = duckdb.connect(":memory:", config={**config, **(once or {})})
-    prepare(connection, environment.warehouse)
+    prepare(connection, environment.warehouse, extensions)
     Secret(environment, always=with_keys).renew(connection)
     for number, other in enumerate(others, 1):
         if other != environment:
