@@ -74,7 +74,7 @@ class Classifications:
 
 def strictest(given: Iterable[str]) -> str:
     """The strictest of some classifications, empty for none; a word that is none of the usual ones is stricter than they are."""
-    return max(sorted(given), key=lambda one: SECRECY.get(one, len(SECRECY)), default="")
+    return max(sorted(given), key=lambda one: SECRECY.get(one.casefold(), len(SECRECY)), default="")
 
 
 NOTHING_HIDDEN = Classifications()

@@ -32,17 +32,21 @@ def nested_sql(column: Column, text: str, leaf: Leaf, origin: str) -> str:
         ConfigError: the contract does not say what is inside, or says something that is not checked there.
     """
     part = _part(column)
-    # a number becomes "5", a string gets "" behind it, which goes again: strings of JSON never stand next to each other
-    quoted = (
-        f"regexp_replace(regexp_replace({text}, {literal(_TOKEN)}, {literal(_QUOTED)}, 'g'), "
-        f"{literal(_SURPLUS)}, {literal(_KEPT)}, 'g')"
-    )
-    parsed = f"case when json_valid({text}) then {quoted}::json end"
+    parsed = f"case when json_valid({text}) then ({exact_numbers(text)})::json end"
     holds, value = (
         _holds(part, "d0", 0, leaf, origin, column.name),
         _value(part, "d0", 0, leaf, origin, column.name),
     )
     return f"list_transform([{parsed}], lambda d0: case when {holds} then {value} end)[1]"
+
+
+def exact_numbers(text: str) -> str:
+    """An expression for text of valid JSON with each number as a string, which keeps its digits."""
+    # a number becomes "5", a string gets "" behind it, which goes again: strings of JSON never stand next to each other
+    return (
+        f"regexp_replace(regexp_replace({text}, {literal(_TOKEN)}, {literal(_QUOTED)}, 'g'), "
+        f"{literal(_SURPLUS)}, {literal(_KEPT)}, 'g')"
+    )
 
 
 def nested_type(column: Column, type_of: Callable[[Column], str], origin: str) -> str:
@@ -83,7 +87,7 @@ def _holds(part: Inner, json: str, depth: int, leaf: Leaf, origin: str, where: s
     match part.logical_type:
         case "object":
             inside = [
-                _holds(one, _at(json, one.header), depth, leaf, origin, f"{where}.{one.name}")
+                _holds(one, at_key(json, one.header), depth, leaf, origin, f"{where}.{one.name}")
                 for one in _properties(part, origin, where)
             ]
             rest = " and ".join(inside)
@@ -111,7 +115,7 @@ def _value(part: Inner, json: str, depth: int, leaf: Leaf, origin: str, where: s
     match part.logical_type:
         case "object":
             fields = [
-                f"{quote(one.name)} := {_value(one, _at(json, one.header), depth, leaf, origin, f'{where}.{one.name}')}"
+                f"{quote(one.name)} := {_value(one, at_key(json, one.header), depth, leaf, origin, f'{where}.{one.name}')}"
                 for one in _properties(part, origin, where)
             ]
             return f"case when json_type({json}) = 'OBJECT' then struct_pack({', '.join(fields)}) end"
@@ -194,7 +198,7 @@ def _all(values: str, name: str, holds: str) -> str:
     return f"coalesce(list_bool_and(list_transform({values}, lambda {name}: {holds})), true)"
 
 
-def _at(json: str, key: str) -> str:
+def at_key(json: str, key: str) -> str:
     """The value under a key, by a JSON pointer (RFC 6901)."""
     return f"json_extract({json}, {literal('/' + key.replace('~', '~0').replace('/', '~1'))})"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from slipway.contracts.classification import strictest
 from slipway.contracts.custom_properties import contract_settings, custom_properties
 from slipway.contracts.durations import DATES, day_of, length_of_time
 from slipway.contracts.given_values import check_pattern, check_value
@@ -182,6 +183,8 @@ class TypedContract:
             **{key: value for key, value in column.items() if value is not None},
             "enum": enum,
             "primaryKeyPosition": None if position == -1 else position,
+            # a value that holds a confidential one is confidential itself
+            "classification": strictest(_classifications(column)) or None,
             "settings": custom_properties(self._problems, ColumnSettings, path, column),
             "rules": [
                 rule
@@ -234,6 +237,21 @@ def _digest(document: Mapping[str, Any]) -> str:
 
 def _several(value: str | Sequence[str]) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
+
+
+def _classifications(part: Mapping[str, Any]) -> Iterator[str]:
+    """What a property and everything inside of it is classified as, in the order of the contract."""
+    if given := part.get("classification"):
+        yield given
+    between = part.get("map") or {}
+    for inner in (
+        *(part.get("properties") or []),
+        part.get("items"),
+        between.get("key"),
+        between.get("value"),
+    ):
+        if inner:
+            yield from _classifications(inner)
 
 
 def _members(team: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - YAML

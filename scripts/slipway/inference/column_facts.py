@@ -28,9 +28,8 @@ from slipway.inference.number_forms import (
     proves_decimal,
     proves_groups,
 )
-from slipway.inference.raw_rows import RAW
 from slipway.inference.value_types import NULLS, Facts
-from slipway.sql_text import literal, quote
+from slipway.sql_text import literal
 
 _SOME = 1000  # values that a column is tried with first
 _PLUS = "[+].*"
@@ -54,19 +53,20 @@ _PATTERNS = tuple(
 _FILES = FileSettings()
 
 
-def facts_of(connection: duckdb.DuckDBPyConnection, header: str, kinds: frozenset[str]) -> Facts:
-    """What was counted of one column of the table ``RAW``.
+def facts_of(connection: duckdb.DuckDBPyConnection, value: str, table: str, kinds: frozenset[str]) -> Facts:
+    """What was counted of the values of one column.
 
     Args:
         connection: has the table.
-        header: of the column.
+        value: an expression for them as text, such as a quoted name.
+        table: with the rows.
         kinds: types that the files state.
     """
     text = text_sql(Column(name="raw"), _FILES)
     connection.execute(
         f"create or replace temp table column_values as select {text} as value, sum(n)::bigint as times, "
         f"(sum(n) filter (raw <> {text}))::bigint as padded "
-        f"from (select {quote(header)} as raw, count(*) as n from {RAW} group by 1) group by 1"
+        f"from (select {value} as raw, count(*) as n from {table} group by 1) group by 1"
     )
     rows, filled, different, padded = _one(
         connection,

@@ -108,10 +108,8 @@ def _property(column: InferredColumn, feed: InferredFeed, guesses: list[str] | N
     given: dict[str, Any] = {"name": column.name}
     if column.header != column.name:
         given["physicalName"] = column.header
-    given["logicalType"] = column.logical_type
+    given |= _type(column)
     said: dict[str, Any] = {
-        "physicalType": column.physical_type,
-        "logicalTypeOptions": dict(column.options),
         "required": column.required,
         "primaryKey": column.name in feed.key,
         "primaryKeyPosition": list(feed.key).index(column.name) + 1 if column.name in feed.key else 0,
@@ -129,6 +127,30 @@ def _property(column: InferredColumn, feed: InferredFeed, guesses: list[str] | N
     if custom := _custom(settings | _guesses(guesses)):
         given["customProperties"] = custom
     return given
+
+
+def _type(column: InferredColumn) -> dict[str, Any]:
+    """What a value is, with everything inside of it."""
+    said: dict[str, Any] = {
+        "logicalType": column.logical_type,
+        "physicalType": column.physical_type,
+        "logicalTypeOptions": dict(column.options),
+    }
+    match column.logical_type:
+        case "object":
+            said["properties"] = [_inside(one) for one in column.inside]
+        case "array":
+            said["items"] = _inside(column.inside[0])
+        case "map":
+            said["map"] = {"key": {"logicalType": "string"}, "value": _inside(column.inside[0])}
+    return {name: value for name, value in said.items() if value}
+
+
+def _inside(column: InferredColumn) -> dict[str, Any]:
+    """A property of an object, the items of an array, or the values of a map."""
+    named = {"name": column.name, "physicalName": column.header if column.header != column.name else ""}
+    said = named | _type(column) | {"classification": column.classification}
+    return {name: value for name, value in said.items() if value}
 
 
 def _guard(column: InferredColumn) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class InferredColumn:
         is_trimmed: whether blanks around values are removed.
         classification: a word of ``confidential`` and ``restricted``; empty where nothing is personal.
         guards: whether a value with a leading zero, which a number would lose, sets its row aside.
+        inside: the properties of an object, the items of an array, or the values of a map.
     """
 
     name: str
@@ -56,6 +57,7 @@ class InferredColumn:
     is_trimmed: bool = True
     classification: str = ""
     guards: bool = False
+    inside: Sequence[InferredColumn] = ()
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from slipway.sql_text import exact, literal
 
 _ENDS = 20  # rows at the end of a sheet that are looked at
 _STARTS = 2_000
-_JSON_NUMBERS = dict.fromkeys(("BIGINT", "UBIGINT", "HUGEINT", "DOUBLE"), "NUMBER")
+JSON_NUMBERS = dict.fromkeys(("BIGINT", "UBIGINT", "HUGEINT", "DOUBLE"), "NUMBER")
+"""DuckDB's types of JSON's numbers to the one kind that JSON has, because their text is exact."""
 _JINJA = ("{{", "{%", "{#")
 _LONGEST = 1 << 24  # bytes of a JSON record
 
@@ -137,7 +138,7 @@ def _of_json(path: Path, text: SampleText, scratch: Path, connection: duckdb.Duc
     finally:
         copy.unlink()
     # JSON has one kind of number, and its text is exact
-    kinds = {str(row[0]): frozenset(_JSON_NUMBERS.get(kind, kind) for kind in row[1]) for row in rows}
+    kinds = {str(row[0]): frozenset(JSON_NUMBERS.get(kind, kind) for kind in row[1]) for row in rows}
     return Sample(path, text, CsvForm(",", names=tuple(kinds), width=len(kinds)), kinds=kinds)
 
 

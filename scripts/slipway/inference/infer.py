@@ -6,7 +6,6 @@ values do not all have the type that was chosen stays text.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,22 +16,23 @@ from slipway.contracts.model import Contract
 from slipway.contracts.typed_rows import typed_sql
 from slipway.counts import plural
 from slipway.errors import ContractError
-from slipway.inference.classified import classified
-from slipway.inference.column_facts import facts_of, short_years
+from slipway.inference.column_facts import facts_of
+from slipway.inference.column_types import judged
 from slipway.inference.contract_of import contract_of, rule_of
 from slipway.inference.findings import FILES, ROWS, Guess, InferredColumn, InferredFeed, SetAside
 from slipway.inference.form import FeedForm, Sample, combined, look
+from slipway.inference.nested import nested, nested_kind
 from slipway.inference.raw_rows import RAW, Loaded, load
 from slipway.inference.row_keys import repeated_rows, row_key
 from slipway.inference.sample_files import name_pattern
-from slipway.inference.value_types import Conventions, Decision, Facts, conventions, decide
+from slipway.inference.value_types import Conventions, Facts, conventions
 from slipway.landing.content import MalformedError
 from slipway.landing.feeds import Feed
 from slipway.landing.formats import FileKind
 from slipway.processes import remove_left_over, temporary
+from slipway.sql_text import quote
 
 _FEW = 20  # rows from which on it is reported that a value is always there
-_NUMBERS_THAT_ARE_TEXT = ("a card number", "an IBAN", "a phone number")
 
 
 def infer(name: str, paths: Sequence[Path]) -> InferredFeed:
@@ -68,11 +68,12 @@ def _infer(
     if not loaded.files:
         raise _nothing(aside)
     facts = {
-        header: facts_of(connection, header, form.kinds.get(header, frozenset())) for header in form.headers
+        header: facts_of(connection, quote(header), RAW, form.kinds.get(header, frozenset()))
+        for header in form.headers
     }
     feed = conventions(list(facts.values()))
     guesses = list(form.guesses)
-    columns = [_column(form, header, facts[header], feed, guesses) for header in form.headers]
+    columns = [_column(connection, form, header, facts[header], feed, guesses) for header in form.headers]
     found = InferredFeed(
         name,
         form.format,
@@ -136,6 +137,7 @@ def _loaded(
 
 
 def _column(
+    connection: duckdb.DuckDBPyConnection,
     form: FeedForm,
     header: str,
     facts: Facts,
@@ -143,28 +145,13 @@ def _column(
     guesses: list[Guess],
 ) -> InferredColumn:
     name = form.names[header]
-    decision = decide(name, facts, feed)
-    personal = classified(name, [one for one in facts.values if one not in facts.spelled])
-    if (
-        personal
-        and personal.what in _NUMBERS_THAT_ARE_TEXT
-        and decision.logical_type in ("integer", "number")
-    ):
-        decision = Decision(doubts=[f"its digits stay text, because it seems to hold {personal.what}"])
-    doubts = list(decision.doubts)
-    if personal:
-        # what is said of a column that may be personal shows none of its values
-        doubts = [re.sub(r"such as \S+, ", "", doubt) for doubt in doubts]
-        doubts.append(
-            f"classification {personal.classification}: it seems to hold {personal.what}, because {personal.evidence}"
-        )
-    if decision.logical_type == "string" and not facts.moments and (short := short_years(facts.values)):
-        doubts.append(f"its dates are written as {short}, without the century: it stays text")
+    kinds = form.kinds.get(header, frozenset())
+    found = judged(name, facts, feed)
+    decision, doubts = found.decision, list(found.doubts)
     is_trimmed = decision.logical_type != "string" or not facts.padded
     if not is_trimmed:
         doubts.append(f"{plural(facts.padded, 'value')} with blanks around: they are kept (trim: false)")
-    guesses += [Guess(name, doubt) for doubt in doubts]
-    return InferredColumn(
+    column = InferredColumn(
         name=name,
         header=header,
         logical_type=decision.logical_type,
@@ -176,9 +163,14 @@ def _column(
         is_optional=header in form.optional,
         null_values=decision.null_values,
         is_trimmed=is_trimmed,
-        classification=personal.classification if personal else "",
+        classification=found.personal.classification if found.personal else "",
         guards=decision.guards,
     )
+    if facts.filled and (kind := nested_kind(kinds)):
+        described = nested(connection, column, kind, feed)
+        column, doubts = described.column, list(described.doubts)
+    guesses += [Guess(name, doubt) for doubt in doubts]
+    return column
 
 
 def _all_rows_fit(
@@ -207,6 +199,7 @@ def _all_rows_fit(
                 required=False,
                 null_values=(),
                 guards=False,
+                inside=(),
             )
             if one.name in wrong
             else one

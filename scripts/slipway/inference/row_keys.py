@@ -9,6 +9,7 @@ from math import prod
 
 import duckdb
 
+from slipway.contracts.nested_values import NESTED
 from slipway.inference.findings import InferredColumn
 from slipway.inference.raw_rows import RAW
 from slipway.inference.value_types import Facts
@@ -27,7 +28,7 @@ def row_key(
 ) -> list[str]:
     """Names of the columns of a key, of at most three; none where no set identifies all rows.
 
-    Measures, truth values, long texts and columns with missing values are no part of a key. Of sets of one size the one comes first whose
+    Measures, truth values, nested values, long texts and columns with missing values are no part of a key. Of sets of one size the one comes first whose
     names say that they are keys, then the one whose columns come first.
 
     Args:
@@ -41,7 +42,7 @@ def row_key(
     possible = [
         column
         for column in columns
-        if column.logical_type not in ("number", "boolean")
+        if column.logical_type not in ("number", "boolean", *NESTED)
         and not column.is_optional
         and facts[column.header].filled == rows
         and not column.null_values

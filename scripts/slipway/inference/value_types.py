@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -44,6 +44,10 @@ NULLS = (
     "<null>",
 )  # fmt: skip
 """Spellings that stand for no value where every other value of a column is of another type; upper and lower case are one."""
+
+
+_NO_OFFSET = "its times have no offset"
+_NO_VALUE = "which may stand for no value; it stays text as it is"
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,31 @@ def decide(name: str, facts: Facts, feed: Conventions) -> Decision:
     return found
 
 
+def decide_inside(name: str, facts: Facts, feed: Conventions) -> Decision:
+    """The type of a value inside of an object, array or map, where nothing stands for NULL, blanks count and no rule is evaluated.
+
+    Args:
+        name: of the property; empty for items and values.
+        facts: of the values.
+        feed: of all columns.
+    """
+    found = decide(name, facts, feed)
+    if found.logical_type != "string" and (facts.spelled or facts.padded or found.guards):
+        why = (
+            "its digits may be a code"
+            if found.guards
+            else f"not every value is of the type {found.logical_type} as it is"
+        )
+        return Decision(doubts=[f"it stays text, because {why}"])
+    shortened = [
+        next(
+            (doubt.partition(known)[0] + known for known in (_NO_OFFSET, _NO_VALUE) if known in doubt), doubt
+        )
+        for doubt in found.doubts
+    ]
+    return replace(found, doubts=shortened)
+
+
 def _of_text(facts: Facts) -> list[str]:
     """What a person may want to read otherwise in a column that stays text."""
     found = []
@@ -257,9 +286,7 @@ def _of_text(facts: Facts) -> list[str]:
         found.append(f"it holds only {shown}, and may be meant as true and false; {advice}")
     if facts.spelled:
         spelled = ", ".join(f"{one!r} in {plural(count, 'row')}" for one, count in facts.spelled.items())
-        found.append(
-            f"it holds {spelled}, which may stand for no value; it stays text as it is, unless you add nullValues"
-        )
+        found.append(f"it holds {spelled}, {_NO_VALUE}, unless you add nullValues")
     return found
 
 
@@ -448,6 +475,6 @@ def _moment(facts: Facts, feed: Conventions) -> Decision | None:
             doubts.append("its times are kept as instants; raw keeps the offsets")
     elif found.logical_type == "timestamp" and not facts.kinds & {"TIMESTAMP"}:
         doubts.append(
-            "its times have no offset: if they are of one time zone, write logicalTypeOptions: {defaultTimezone: …}, and the new data_type in the model's YAML"
+            f"{_NO_OFFSET}: if they are of one time zone, write logicalTypeOptions: {{defaultTimezone: …}}, and the new data_type in the model's YAML"
         )
     return Decision(found.logical_type, options=options, doubts=doubts)

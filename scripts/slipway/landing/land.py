@@ -437,7 +437,7 @@ class Landing:
             return "duplicate", None, f"same content as {known.first[look.sha256]}", None
         before, later = known.accepted.get(look.sha256), known.latest.get(key)
         if before and later and (later.sha256, later.contract) == (look.sha256, feed.digest):
-            return "duplicate", None, f"same content as {key} had", None
+            return "duplicate", None, f"landed before with the same content, as {key}", None
         if before and look.sha256 in known.ingested():
             reason = (
                 f"same content as {before.path} of {before.landed_at:%Y-%m-%d}, which raw.{feed.name} holds"

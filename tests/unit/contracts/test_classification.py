@@ -13,6 +13,7 @@ from slipway.contracts.classification import (
     classifications,
     described_columns,
 )
+from slipway.contracts.contract_files import read_contract
 
 WORDS = ("public", "internal", "confidential", "restricted", "personal", "PII of ours")
 
@@ -59,3 +60,24 @@ def test_models_and_sources_and_objects_of_dbt_are_read() -> None:
     own = SimpleNamespace(meta={}, config=SimpleNamespace(meta={"classification": "Secret"}))
     assert classification_of(own) == "secret"
     assert list(described_columns(None)) == []
+
+
+def test_what_is_classified_inside_of_a_column_classifies_the_column() -> None:
+    """Shown, the column would show the value inside; the strictest counts, and capitals do not."""
+    inside = {
+        "customer": "logicalType: object, properties: [{name: mail, classification: Restricted}, {name: town, classification: public}], classification: Public",
+        "lines": "logicalType: array, items: {logicalType: object, properties: [{name: iban, logicalType: string, classification: confidential}]}",
+        "notes": "logicalType: map, map: {key: {logicalType: string}, value: {logicalType: string, classification: internal}}",
+        "town": "logicalType: object, properties: [{name: zip, logicalType: string}]",
+    }
+    properties = "\n".join(f"      - {{name: {name}, {text}}}" for name, text in inside.items())
+    text = (
+        "apiVersion: v3.2.0\nkind: DataContract\nid: orders\nversion: 1.0.0\nstatus: active\n"
+        "servers: [{server: landing, type: local, path: orders/*.jsonl, format: json}]\n"
+        f"schema:\n  - name: orders\n    logicalType: object\n    properties:\n{properties}\n"
+    )
+    contract, problems = read_contract(text, "orders.odcs.yaml")
+    assert contract is not None, problems
+    found = classifications([contract])
+    assert found.by_name == {"customer": {"restricted"}, "lines": {"confidential"}, "notes": {"internal"}}
+    assert found.declared == {"raw.orders": found.by_name}

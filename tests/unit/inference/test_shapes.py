@@ -143,7 +143,7 @@ def sensors() -> Shape:
                 value,
                 number % 3 == 0,
                 f"{number:04}",
-                '["x",1]',
+                ["x", "1"],
                 "fine" if has_note else None,
             )
             rows.append(row)
@@ -159,7 +159,7 @@ def sensors() -> Shape:
             "value": "decimal(18, 3)",
             "is ok": "boolean",
             "code": "string",
-            "tags": "string",
+            "tags": "array",
             "note": "string",
         },
         {},
@@ -409,9 +409,58 @@ def shuffled() -> Shape:
     )
 
 
+def nested() -> Shape:
+    """JSON lines with objects and lists: one that is missing, one with keys that differ in case only, one of keys that are data, one that is nested now and then."""
+    rows, lines = [], []
+    for n in range(30):
+        person = {
+            "fullName": f"Anna Berg {n}",
+            "address": {"zip": f"{n:05}", "since": f"2020-01-{n % 28 + 1:02}"},
+        }
+        items = [{"sku": f"A{at}", "price": f"{n}.{at}50"} for at in range(n % 3)]
+        sensors = {f"s{n * 3 + at}": at for at in range(3)}
+        record = f'{{"id": {n}, "person": {json.dumps(person if n else None)}, "items": [' + ", ".join(
+            f'{{"sku": "{one["sku"]}", "price": {one["price"]}}}' for one in items
+        ) + f'], "sensors": {json.dumps(sensors)}, "now and then": {json.dumps({"a": 1} if n % 2 else n)}, "twins": {{"A": {n}, "a": "x"}}}}'  # fmt: skip
+        lines.append(record)
+        rows.append(
+            (
+                n,
+                {
+                    "full_name": f"Anna Berg {n}",
+                    "address": {"zip": f"{n:05}", "since": dt.date(2020, 1, n % 28 + 1)},
+                }
+                if n
+                else None,
+                [{"sku": one["sku"], "price": D(one["price"])} for one in items],
+                json.dumps(sensors),
+                json.dumps({"a": 1}) if n % 2 else str(n),
+                {"a": n, "a_2": "x"},
+            )
+        )
+    return Shape(
+        {"nested.jsonl": "\n".join([*lines, ""]).encode()},
+        rows,
+        {
+            "id": "integer",
+            "person": "object",
+            "items": "array",
+            "sensors": "string",
+            "now and then": "string",
+            "twins": "object",
+        },
+        {},
+        "*.jsonl",
+        ["id"],
+        {"person": "full_name: classification", "sensors": "90 different keys"},
+        {"person": "confidential"},
+        {"now and then": "now_and_then"},
+    )
+
+
 SHAPES = {
     one.__name__: one
-    for one in (taxi, ledger, sensors, events, genes, bank, logs, odd, workbook, headless, shuffled)
+    for one in (nested, taxi, ledger, sensors, events, genes, bank, logs, odd, workbook, headless, shuffled)
 }
 
 
