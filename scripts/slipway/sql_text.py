@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime
 
 _PATTERN = re.compile(r"([\[*?])")
 
@@ -15,6 +16,22 @@ def quote(name: str) -> str:
 def literal(text: str) -> str:
     """An SQL string literal in single quotes."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def value_literal(value: str | int | date | None) -> str:
+    """A text, number, truth value, date or time that DuckDB gave to Python, as an SQL expression of its type.
+
+    For the first parameter of a statement DuckDB imports pandas, which takes longer than many a query.
+    """
+    match value:
+        case None | bool() | int():
+            return "null" if value is None else f"({str(value).lower()})"
+        case datetime():
+            return f"timestamp{'' if value.tzinfo is None else 'tz'} {literal(str(value))}"
+        case date():
+            return f"date {literal(str(value))}"
+    # DuckDB reads a query up to this sign
+    return f"({' || chr(0) || '.join(map(literal, value.split(chr(0))))})"
 
 
 def unquoted(name: str) -> str:

@@ -18,7 +18,7 @@ from slipway.comparison.results import (
     Side,
     TableComparison,
 )
-from slipway.sql_text import quote
+from slipway.sql_text import quote, value_literal
 
 _MIN_ROWS = 10
 _MAX_VALUES = 100
@@ -101,20 +101,19 @@ def _ranges(pair: Pair, table: str, columns: Mapping[Column, str], all_rows: int
         for column, low, high, rows in zip(ordered, found[::3], found[1::3], found[2::3], strict=True)
         if low != high and 2 * rows > differing >= _MIN_ROWS
     ]
-    inside = [f"between ${2 * at + 1} and ${2 * at + 2}" for at in range(len(candidates))]
+    inside = [f"between {value_literal(low)} and {value_literal(high)}" for _, low, high, _ in candidates]
     within = [
         f"countif({quote(column.name)} {one})" for (column, *_), one in zip(candidates, inside, strict=True)
     ]
     if not within:
         return ()
-    bounds = [bound for _, low, high, _ in candidates for bound in (low, high)]
     # a row that both sides have is in a range on both, because these columns have no difference
     more = [
         f"countif(not in_base and {columns[column]} {one}) - countif(not in_head and {columns[column]} {one})"
         for (column, *_), one in zip(candidates, inside, strict=True)
     ]
-    of_base = pair.fetch(f"select {', '.join(within)} from {pair.base}", bounds)[0]
-    of_head = pair.fetch(f"select {', '.join(more)} from {table}", bounds)[0]
+    of_base = pair.fetch(f"select {', '.join(within)} from {pair.base}")[0]
+    of_head = pair.fetch(f"select {', '.join(more)} from {table}")[0]
     segments = []
     for (column, low, high, rows), before, moved in zip(candidates, of_base, of_head, strict=True):
         after = before + moved
@@ -134,17 +133,17 @@ def _ranges(pair: Pair, table: str, columns: Mapping[Column, str], all_rows: int
 
 
 def _segment(
-    pair: Pair, table: str, column: Column, value: str, top: object, differing: int, all_rows: int
+    pair: Pair, table: str, column: Column, value: str, top: Any, differing: int, all_rows: int
 ) -> Segment | None:
+    has_it = f"= {value_literal(top)}"
     ((rows, text),) = pair.fetch(
-        f"select count(*), any_value(cast({value} as varchar)) from {table} where not within and {value} = $1",
-        [top],
+        f"select count(*), any_value(cast({value} as varchar)) from {table} where not within and {value} {has_it}"
     )
     # More than half: then the most frequent value is unique and the answer the same in every run.
     if 2 * rows <= differing:
         return None
     in_relations = sum(
-        pair.fetch(f"select count(*) from {relation} where {quote(column.name)} = $1", [top])[0][0]
+        pair.fetch(f"select count(*) from {relation} where {quote(column.name)} {has_it}")[0][0]
         for _, relation in pair.sides
     )
     share = _share(pair, column, (top, top), in_relations, rows / differing, all_rows)

@@ -29,7 +29,7 @@ from slipway.errors import ContractError
 from slipway.iceberg.metadata_files import files_of, summary_of
 from slipway.iceberg.schema import misread, same_schema
 from slipway.iceberg.types import shape
-from slipway.sql_text import quote
+from slipway.sql_text import quote, value_literal
 
 _ORDERED = (
     ice.IntegerType,
@@ -175,7 +175,7 @@ class SharedRows:
             return None
         relation = files_relation(mixed, self.schema)
         found = self.con.execute(
-            f"select count(*) from {relation} where {quote(column)} between $1 and $2", [low, high]
+            f"select count(*) from {relation} where {quote(column)} between {value_literal(low)} and {value_literal(high)}"
         ).fetchone()
         return known + (int(found[0]) if found else 0)
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from slipway.comparison.compare import compare_relations
 from slipway.comparison.policy import Tolerance
@@ -140,6 +143,46 @@ def test_a_new_grain_compares_whole_rows_of_what_both_have(con: duckdb.DuckDBPyC
     )
     assert counts(found) == (0, 0, 0, 0, 1)
     assert found.verdict is Verdict.DIFFERENT
+
+
+def integer_keys(bits: int) -> st.SearchStrategy[list[int | None]]:
+    """Keys of one side: close to each other, at the ends of the type, or anywhere in it."""
+    least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    near = st.integers(-4, 4) | st.integers(least, least + 3) | st.integers(most - 3, most)
+    return st.lists(near | st.integers(least, most) | st.none(), min_size=1, max_size=8)
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(
+    keys=st.sampled_from([("TINYINT", 8), ("INTEGER", 32), ("BIGINT", 64)]).flatmap(
+        lambda kind: st.tuples(st.just(kind[0]), integer_keys(kind[1]), integer_keys(kind[1]))
+    )
+)
+def test_integer_keys_are_unique_or_counted(
+    con: duckdb.DuckDBPyConnection, keys: tuple[str, list[int | None], list[int | None]]
+) -> None:
+    """A bit for each number tells the same as counting each, NULL and the ends of a type included."""
+    type_, *sides = keys
+    lists = [", ".join("null" if key is None else str(key) for key in side) for side in sides]
+    base, head = (f"(select unnest([{listed}]::{type_}[]) as id)" for listed in lists)
+    found = compare_relations(con, "t", base, head, ["id"])
+    repeated = [
+        f"{times:,} repeated in {name}"
+        for name, side in zip(("base", "head"), sides, strict=True)
+        if (times := sum(one > 1 for one in Counter(side).values()))
+    ]
+    assert found.coverage.method is (Method.MULTISET if repeated else Method.KEY)
+    if repeated:
+        why = f"the key (id) is not unique, {', '.join(repeated)}: compared whole rows"
+        assert why in found.coverage.notes
+
+
+def test_integer_keys_far_apart_are_counted(con: duckdb.DuckDBPyConnection) -> None:
+    """So far that a bit for each number between them would take more memory than the rows."""
+    base, head = values("id", "-9000000000000000000", "0"), values("id", "9000000000000000000", "0", "0")
+    found = compare_relations(con, "t", base, head, ["id"])
+    assert found.coverage.notes == ("the key (id) is not unique, 1 repeated in head: compared whole rows",)
+    assert compare_relations(con, "t", base, base, ["id"]).coverage.method is Method.KEY
 
 
 def test_keys_that_become_equal_in_the_common_type_are_repeated(con: duckdb.DuckDBPyConnection) -> None:
