@@ -55,6 +55,11 @@ from weights
         "{{ config(materialized='incremental', incremental_strategy='append') }}\n"
         "select parcel from {{ ref('parcels_raw') }}\n{% if is_incremental() %}\nwhere kilos > 1\n{% endif %}\n"
     ),
+    "models/serving/by_maximum.sql": (
+        "{{ config(materialized='incremental', incremental_strategy='append') }}\n{# one\ncomment #}\n"
+        "select depot, weighed_on from {{ ref('weights') }}\n{% if is_incremental() %}\n"
+        "where weighed_on > (select coalesce(max(weighed_on), date '1970-01-01') from {{ this }}) -- or so\n{% endif %}\n"
+    ),
     "models/serving/misspelt.sql": "{{ config(materialised='table') }}\nselect 1 as one\n",
     "models/serving/macro_fails.sql": "select 1 as one\n{% if execute %}{{ exceptions.raise_compiler_error('never this way') }}{% endif %}\n",
     "models/serving/_more.yml": """models:
@@ -115,7 +120,7 @@ exposures:
         "    return session.sql('select depot from curated.weights')\n"
     ),
     "models/serving/not_by_name.sql": "{{ config(materialized='incremental', incremental_strategy='append') }}\n"
-    "-- curated.weights is read by dbt\nselect depot, 'curated.depots' as what from {{ ref('weights') }} as curated\n"
+    "-- curated.weights is read by dbt, and max(depot) from {{ this }} is not\nselect depot, 'curated.depots' as what from {{ ref('weights') }} as curated\n"
     "{% if is_incremental() %}where depot not in (select depot from {{ this }}){% endif %}\n",
     "models/serving/not_on_spark.sql": "{{ config(engine='spark') }}\nselect depot,\n    median(kg) as kg\nfrom {{ ref('weights') }} group by depot\n",
     "models/serving/on_spark.sql": "{{ config(engine='spark') }}\nselect depot, max(kg) as kg, '{{ engine() }}' as made_by from {{ ref('weights') }} group by depot\n",
@@ -168,6 +173,7 @@ def said(found: tuple[Workshop, dict[str, Any]], name: str) -> list[tuple[str, s
             2,
             "other columns in an incremental run than in a full one: kg",
         ),
+        ("by_maximum", "increment", "warning", 6, "maximum of its own table"),
         ("only_later", "bind", "error", 4, 'Referenced column "kilos" not found'),
         ("by_name", "plain-name", "error", 2, "Write {{ ref('weights') }}."),
         ("by_two_names", "plain-name", "error", 3, "Write {{ source('landing', 'parcels') }}."),

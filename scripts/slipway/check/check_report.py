@@ -33,7 +33,7 @@ RULES: Mapping[str, str] = {
     "volatile": "A result depends on nothing but tables: no clock, no random number, no file.",
     "float-sum": "No sum of binary floating-point numbers, whose last digits depend on the order of the rows.",
     "deprecated": "No model is past its deprecation date.",
-    "increment": "rows_added and partitions_changed stand in incremental models, and both branches have the same columns.",
+    "increment": "Incremental models select what has changed by rows_added or partitions_changed, and both branches have the same columns.",
 }
 """What each rule asks for, by its id."""
 

@@ -62,6 +62,9 @@ if TYPE_CHECKING:
 _CHECKED = ("model", "seed", "snapshot", "test")
 _INCREMENT = re.compile(r"\b(rows_added|partitions_changed)\s*\(")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_SQL_COMMENT = re.compile("--[^\n]*")
+# the usual condition of a dbt model that wants new rows: a maximum that a subquery takes of the model's own table
+_OWN_MAXIMUM = re.compile(r"\bmax\s*\([^;]{0,200}?\bfrom\s+\{\{-?\s*this\b", re.IGNORECASE)
 _PLACE = re.compile(r"\(((?:[\w .-]+/)*[\w .-]+\.(?:sql|py|ya?ml|md|csv))\)")
 _OPENED = "describe\n"
 _FLOATS = ("DOUBLE", "FLOAT")
@@ -395,6 +398,16 @@ class ProjectCheck:
                     line_naming(called.group(1), node.raw_code),
                 )
             return
+        text = _SQL_COMMENT.sub("", _COMMENT.sub(lambda one: "\n" * one.group().count("\n"), node.raw_code))
+        if own := _OWN_MAXIMUM.search(text):
+            self._found(
+                "increment",
+                Level.WARNING,
+                f"{node.name} reads what is newer than the maximum of its own table: rows that come late, and corrections of earlier ones, never reach it."
+                " Select by rows_added or partitions_changed, which know what has changed.",
+                node,
+                text.count("\n", 0, own.start()) + 1,
+            )
         sql = self._rendered(node, incremental=True)
         added = self._bound(node, sql) if sql is not None else None
         if sql is None or added is None:
