@@ -332,7 +332,11 @@ def _number(facts: Facts, feed: Conventions) -> Decision | None:
     if exact := next(
         (re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind) for kind in facts.kinds - {"NULL"}), None
     ):
-        return Decision("number", f"decimal({exact[1]}, {exact[2]})")
+        precision, scale = int(exact[1]), int(exact[2])
+        # a type that the values fill is that of these values, as programs write it that look at them; the next file has another
+        if facts.whole.get(".", 0) + scale >= precision:
+            precision = max(precision, 18 if scale <= 16 else 38)
+        return Decision("number", f"decimal({precision}, {scale})")
     if facts.all_are(INTEGER):
         is_long = facts.longest > _MOST_DIGITS  # only where the file says that these are numbers
         return Decision("number", "decimal(38, 0)") if is_long else _integer(facts)

@@ -141,7 +141,7 @@ def test_utf_8_is_never_taken_for_another_encoding(tmp_path: Path) -> None:
 
 def test_numbers_of_a_file_with_types_keep_all_digits(tmp_path: Path) -> None:
     path = tmp_path / "some.parquet"
-    select = "select 18446744073709551615::ubigint as a, 9::decimal(30, 0) as b, 1.5::decimal(4, 1) as c, 0.1::float as d"
+    select = "select 18446744073709551615::ubigint as a, 9::decimal(30, 0) as b, 1.5::decimal(4, 1) as c, 0.1::float as d, 0.3123::decimal(4, 4) as e, 123.4::decimal(4, 1) as f"
     duckdb.sql(f"copy ({select}) to '{path}' (format parquet)")
     feed = infer("some", [path])
     assert [one.physical_type or one.options for one in feed.columns] == [
@@ -149,9 +149,11 @@ def test_numbers_of_a_file_with_types_keep_all_digits(tmp_path: Path) -> None:
         "decimal(30, 0)",
         "decimal(4, 1)",
         {"format": "f32"},
+        "decimal(18, 4)",  # the type is only as wide as its values are
+        "decimal(18, 1)",
     ]
-    ((a, b, c, d),), refused = typed_again(feed, [path])
-    assert (a, b, c, refused) == (18446744073709551615, 9, D("1.5"), [])
+    ((a, b, c, d, e, f),), refused = typed_again(feed, [path])
+    assert (a, b, c, e, f, refused) == (18446744073709551615, 9, D("1.5"), D("0.3123"), D("123.4"), [])
     assert abs(d - 0.1) < 1e-7
 
 
