@@ -341,6 +341,7 @@ RULES: Mapping[str, Keys] = {
             "quality": _QUALITY,
             "properties": _COLUMNS,
             "items": Part("column"),
+            "map": Part("map"),
             "customProperties": Custom("custom properties of a column"),
         },
         {
@@ -408,6 +409,7 @@ RULES: Mapping[str, Keys] = {
         together=("value", "valueExt", "unit"),
     ),
     "custom property": Keys({**dict.fromkeys(("id", "description", "vendor"), _free)}),
+    "map": Keys({"key": Part("column"), "value": Part("column")}),
     "no custom properties": Keys({}),
     "custom properties of the contract": Keys(
         {

@@ -169,9 +169,9 @@ def standard_keys(*names: str) -> set[str]:
     for name in names:
         known = standard.schema()["$defs"]
         part = known[name] if name in known else known["ServerSource"][name]
-        found |= set(part.get("properties", {}))
-        for inside in part.get("allOf", []):
-            found |= set(inside.get("properties", {}))
+        for inside in (part, *part.get("allOf", [])):
+            for one in (inside, inside.get("then", {}), inside.get("else", {})):
+                found |= set(one.get("properties", {}))
     return found
 
 
