@@ -109,3 +109,28 @@ def test_a_replay_computes_by_the_engine_that_was_chosen_then(project: Meters) -
     assert done.code == 0, done
     found = {one["table"]: one["verdict"] for one in json.loads(done.out)["tables"]}
     assert found["serving.sites"] == "identical"
+
+
+def test_data_tests_of_large_tables_are_left_to_duckdb_where_spark_cannot_be_started(project: Meters) -> None:
+    text = project.read("dbt_project.yml")
+    project.write("dbt_project.yml", f"{text}\ndata_tests:\n  meters: {{+engine: auto, +spark_above: 1 B}}\n")
+    done = project.slipway("run", JAVA_HOME=NO_JAVA)
+    assert done.code == 0, done
+    (manifest,) = project.manifests()
+    tests = {test["unique_id"].split(".")[2]: test for test in manifest["tests"]["results"]}
+    assert {test["engine"] for test in tests.values()} == {"duckdb"}
+    assert {test["status"] for test in tests.values()} == {"pass"}
+    for name, test in tests.items():
+        (note,) = test["notes"]
+        assert note.startswith("run by DuckDB, although the tables that it reads have ")
+        assert f", and spark_above is 1 B: Spark cannot be started: {MISSING}" in note
+        assert f"  {name}: {note}" in done.out.splitlines()
+
+    # whichever engine the tests are given: nothing about their result has changed
+    project.edit("dbt_project.yml", "+spark_above: 1 B", "+spark_above: 1 GB")
+    carried = project.run(JAVA_HOME=NO_JAVA)["tests"]
+    assert carried["carried"] == carried["expected"] == len(tests)
+    assert not any(test["notes"] for test in carried["results"])
+    forced = project.run("--force", JAVA_HOME=NO_JAVA)["tests"]
+    assert forced["executed"] == len(tests)
+    assert project.run(JAVA_HOME=NO_JAVA)["tests"]["carried"] == len(tests)

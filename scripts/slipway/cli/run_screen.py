@@ -107,6 +107,7 @@ def _volatile(one: Node | TestResult) -> str:
 
 def _notes(manifest: RunManifest) -> list[str]:
     found = [f"  {node.table or node.unique_id}: {note}" for node in manifest.nodes for note in node.notes]
+    found += [f"  {note}" for note in manifest.tests.notes]
     return ["", "notes:", *found] if found else []
 
 
@@ -286,7 +287,8 @@ def _tables(manifest: RunManifest) -> None:
         output.table(headers, rows, right=_HEADERS[2:], optional=_OPTIONAL)
     other = [f"{node.table}: {node.stale or node.kept}" for node in nodes if node.stale or node.kept]
     _list("rows made by other code", other)
-    _list("notes", [f"{node.table}: {note}" for node in nodes if node.table for note in node.notes])
+    notes = [f"{node.table}: {note}" for node in nodes if node.table for note in node.notes]
+    _list("notes", [*notes, *manifest.tests.notes])
     _list("always built", [f"{node.table}: {node.volatile}" for node in nodes if _volatile(node)])
     failed = [node for node in nodes if node.status.failed or node.status is Status.PARTIAL_SUCCESS]
     _list("nodes that failed", [f"{node.unique_id}: {figures.one_line(node.message)}" for node in failed])

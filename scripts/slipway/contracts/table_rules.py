@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from slipway.contracts.model import (
     Column,
@@ -15,6 +16,32 @@ from slipway.contracts.model import (
 from slipway.contracts.row_checks import bad_value, filled
 from slipway.contracts.typed_values import literal_of
 from slipway.sql_text import literal, quote
+
+MEASURED = "__slipway_measured"
+"""The CTE with the only row of what is counted."""
+_BEGIN = f"with {MEASURED} as materialized (\n"
+_END = "\n)\n-- judged is what was counted\n"
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A rule, the SQL of the number that is counted for it, and how it is judged.
+
+    Args:
+        rule_id: of the rule.
+        value: SQL for the number.
+        holds: a condition over ``measured``.
+        expected: operator and number in words.
+        unit: ``rows``, ``percent`` or nothing.
+        counts: what the number is, for the sentence: ``rows`` that break the rule, ``table`` for all rows, or ``query``.
+    """
+
+    rule_id: str
+    value: str
+    holds: str
+    expected: str
+    unit: str
+    counts: str = "rows"
 
 
 def broken_rules_sql(table: Table, relation: str, severity: Severity, origin: str) -> str:
@@ -29,18 +56,43 @@ def broken_rules_sql(table: Table, relation: str, severity: Severity, origin: st
     Returns:
         A select statement with one row for each broken rule: ``rule_id``, ``measured`` (the number that is compared; NULL if there is none),
         ``unit`` (``rows``, ``percent``, or empty for the result of a query), ``expected`` (operator and number), ``table_rows`` and ``problem``,
-        all of it in a sentence.
+        all of it in a sentence. What it reads of the table is in one part of it, see ``measuring``.
     """
     found = [_measured(rule, table, relation) for rule in table.rules if rule.severity is severity]
     if severity is Severity.ERROR:
         found += list(_declared(table, relation))
     # without rules it is a query without rows that has the same columns
-    parts = "\nunion all\n".join(found) or _row("", "0", "true", "", "rows", relation)
+    rules = found or [_Rule("", "0", "true", "", "rows")]
+    counted = [f"{rule.value} as {_column(at)}" for at, rule in enumerate(rules)]
+    measured = ",\n".join([*counted, f"(select count(*) from {relation}) as table_rows"])
+    parts = "\nunion all\n".join(_row(rule, _column(at)) for at, rule in enumerate(rules))
     problem = f"'Rule ' || rule_id || ' of ' || {literal(origin)} || ' is broken: ' || found || ', and the contract says ' || expected"
-    return f"select rule_id, measured, unit, expected, table_rows, {problem} as problem from (\n{parts}\n)"
+    judged = f"select rule_id, measured, unit, expected, table_rows, {problem} as problem from (\n{parts}\n)"
+    return f"{_BEGIN}select {measured}{_END}{judged}"
 
 
-def _measured(rule: Rule, table: Table, relation: str) -> str:
+def measuring(sql: str) -> str:
+    """The part of a query of ``broken_rules_sql`` that reads the table: a select statement with one row; empty for another query."""
+    begins, _, rest = sql.strip().partition(_BEGIN)
+    measured, end, _ = rest.partition(_END)
+    return measured if end and not begins else ""
+
+
+def judging(sql: str, measured: str) -> str:
+    """A query of ``broken_rules_sql`` with another select statement for what is counted.
+
+    Args:
+        sql: the query.
+        measured: has the same columns as ``measuring`` of it.
+    """
+    return f"{_BEGIN}{measured}{_END}{sql.partition(_END)[2]}"
+
+
+def _column(at: int) -> str:
+    return f"measured_{at}"
+
+
+def _measured(rule: Rule, table: Table, relation: str) -> _Rule:
     total = f"(select count(*) from {relation})"
     unit: str = rule.unit
     if rule.query is not None:
@@ -56,12 +108,12 @@ def _measured(rule: Rule, table: Table, relation: str) -> str:
     bounds = rule.value if isinstance(rule.value, tuple) else (rule.value,)
     expected = f"{rule.operator} {' and '.join(f'{bound:,}' for bound in bounds)}{' percent' if unit == 'percent' else ''}"
     counts = "query" if rule.query is not None else "table" if rule.metric is Metric.ROWS else "rows"
-    return _row(rule.id, value, _holds(rule), expected, unit, relation, counts=counts)
+    return _Rule(rule.id, value, _holds(rule), expected, unit, counts)
 
 
-def _declared(table: Table, relation: str) -> Iterator[str]:
-    def row(rule_id: str, bad: str, declared: str) -> str:
-        return _row(rule_id, bad, "measured = 0", declared, "rows", relation)
+def _declared(table: Table, relation: str) -> Iterator[_Rule]:
+    def row(rule_id: str, bad: str, declared: str) -> _Rule:
+        return _Rule(rule_id, bad, "measured = 0", declared, "rows")
 
     for column in table.columns:
         if column.required:
@@ -82,38 +134,26 @@ def _duplicates(columns: Sequence[Column], relation: str) -> str:
     """Rows that repeat another one in some columns; rows without a value in one of them repeat none."""
     names = [quote(column.header) for column in columns]
     given = " and ".join(f"{name} is not null" for name in names)
-    return f"(select coalesce(sum(n - 1), 0) from (select count(*) as n from {relation} where {given} group by {', '.join(names)}))"
+    return f"(select coalesce(sum(n - 1), 0) as repeated from (select count(*) as n from {relation} where {given} group by {', '.join(names)}))"
 
 
-def _row(
-    rule_id: str, value: str, holds: str, expected: str, unit: str, relation: str, *, counts: str = "rows"
-) -> str:
-    """One row for a rule that does not hold.
-
-    Args:
-        rule_id: of the rule.
-        value: SQL for the number that is counted.
-        holds: a condition over ``measured``.
-        expected: operator and number in words.
-        unit: ``rows``, ``percent`` or nothing.
-        relation: the table.
-        counts: what the number is, for the sentence: ``rows`` that break the rule, ``table`` for all rows, or ``query``.
-    """
+def _row(rule: _Rule, column: str) -> str:
+    """One row for a rule that does not hold, by the column with its number."""
     number, total = _shown("counted"), _shown("table_rows")
     rows = f"{number} || ' of ' || {total} || ' rows'"
     found = {
         "rows": rows,
         "table": f"'the table has ' || {number} || ' rows'",
         "query": f"'its query returns ' || {number}",
-    }[counts]
-    if unit == "percent":
+    }[rule.counts]
+    if rule.unit == "percent":
         share = f"{_shown('measured')} || ' percent (' || {rows} || ')'"
         found = f"case when table_rows = 0 then 'the table has no rows' else {share} end"
-    measured = "100.0 * counted / nullif(table_rows, 0)" if unit == "percent" else "counted"
+    measured = "100.0 * counted / nullif(table_rows, 0)" if rule.unit == "percent" else "counted"
     return (
-        f"select {literal(rule_id)} as rule_id, measured, {literal(unit)} as unit, {literal(expected)} as expected, table_rows, {found} as found "
-        f"from (select *, {measured} as measured from (select cast({value} as double) as counted, "
-        f"(select count(*) from {relation}) as table_rows)) where ({holds}) is not true"
+        f"select {literal(rule.rule_id)} as rule_id, measured, {literal(rule.unit)} as unit, {literal(rule.expected)} as expected, table_rows, "
+        f"{found} as found from (select *, {measured} as measured from (select cast({column} as double) as counted, table_rows "
+        f"from {MEASURED})) where ({rule.holds}) is not true"
     )
 
 

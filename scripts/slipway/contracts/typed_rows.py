@@ -120,8 +120,10 @@ def quarantined_sql(contract: Contract, relation: str, released: Sequence[Releas
         ConfigError: as ``typed_sql``.
     """
     lineage = ", ".join((*LINEAGE, EXTRA) if _keeps_extra(contract) else LINEAGE)
+    headers = map(quote, (column.header for column in contract.tables[0].columns))
+    original = ", ".join(f"{ORIGINAL}.{header} as {header}" for header in headers)
     return (
-        f"select unnest({ORIGINAL}), {lineage}, {RULE}, {REASON}, {KEY}\n"
+        f"select {original}, {lineage}, {RULE}, {REASON}, {KEY}\n"
         f"from (\n{typed_sql(contract, relation, released)}\n)\nwhere {RULE} is not null"
     )
 

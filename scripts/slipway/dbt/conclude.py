@@ -28,7 +28,7 @@ from slipway.dbt.stale import judged
 from slipway.dbt.volatility import Volatility
 from slipway.engines.duckdb.engine import memory_limit
 from slipway.engines.duckdb.scan import Views
-from slipway.engines.writers import SPARK
+from slipway.engines.writers import DUCKDB, SPARK
 from slipway.errors import ConfigError, ContractError, UnavailableError
 from slipway.names import TableName
 from slipway.records.landed_files import Freshness, InputVolume
@@ -312,6 +312,8 @@ def _test(manifest: DbtManifest, result: Any, tests: CarriedTests) -> TestResult
         problems=[] if unique_id in tests.notes else tests.problems.get(unique_id, []),
         message="; ".join(filter(None, [tests.notes.get(unique_id, ""), str(result.message or "")])),
         volatile=tests.volatile.get(unique_id, ""),
+        engine="" if status.left_out else tests.engines.get(unique_id, DUCKDB),
+        notes=[tests.said[unique_id]] if unique_id in tests.said else [],
     )
 
 

@@ -1,4 +1,4 @@
-"""The engine that computes each model of a run: the configured one, the one that a comparison of engines gives, or for ``engine: auto`` the one that its inputs ask for.
+"""The engine that computes each model and data test of a run: the configured one, the one that a comparison of engines gives, or for ``engine: auto`` the one that its inputs ask for.
 
 A choice is made once for each model of a run, when the tables that it reads are there. It does not make a table another one: where the published table is
 what one of the engines makes of the present code and inputs, that engine stays, whatever the inputs measure now.
@@ -14,9 +14,9 @@ from typing import Any
 from slipway.counts import size
 from slipway.dbt.inputs import inputs_of, read_as
 from slipway.dbt.keys.node_key import node_key, tables_read
-from slipway.dbt.model_engines import is_by, is_chosen, spark_above
-from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, table_of
-from slipway.engines.writers import DUCKDB, ENGINES, SPARK
+from slipway.dbt.model_engines import bound_of_test, engine_of_test, is_by, is_chosen, spark_above
+from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, table_of
+from slipway.engines.writers import AUTO, DUCKDB, ENGINES, SPARK
 from slipway.iceberg.metadata_files import data_files
 from slipway.releases.publication import figures
 from slipway.releases.table_state import read_state
@@ -73,6 +73,22 @@ class EngineChoices:
             if node.unique_id not in self._chosen:
                 self._chosen[node.unique_id] = self._kept(manifest, node) or self._by_size(manifest, node)
             return self._chosen[node.unique_id]
+
+    def of_test(self, manifest: DbtManifest, test: DbtNode) -> Choice:
+        """The engine that is to run a data test; the reason is given only where it is Spark.
+
+        Args:
+            manifest: dbt's.
+            test: the data test.
+        """
+        reads = [find(manifest, name) for name in tables_read(manifest, test.unique_id)]
+        engine = engine_of_test(manifest, test, reads)
+        if engine != AUTO:
+            return Choice(engine, f"engine is {engine}" if engine == SPARK else "")
+        above, read = bound_of_test(test, reads), self._bytes_read(manifest, test)
+        if read <= above:
+            return Choice(DUCKDB)
+        return Choice(SPARK, f"the tables that it reads have {size(read)}, and spark_above is {size(above)}")
 
     def is_by_spark(self, manifest: DbtManifest, node: DbtNode) -> bool:
         """Whether Spark computes the table of a node."""

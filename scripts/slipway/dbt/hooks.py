@@ -18,8 +18,9 @@ from dbt_common.events.functions import fire_event
 
 from slipway.counts import plural
 from slipway.dbt.command import is_partial, target_path
+from slipway.dbt.data_tests import MOST_PROBLEMS, PROBLEM
 from slipway.dbt.inputs import inputs_of
-from slipway.dbt.keys.node_key import node_key, unit_test_key
+from slipway.dbt.keys.node_key import keys_by_engine, unit_test_key
 from slipway.dbt.nodes import DbtManifest
 from slipway.dbt.volatility import Volatility, volatile_node, volatile_unit_test
 from slipway.environments.environment import Environment, Mode
@@ -46,9 +47,6 @@ from slipway.settings import Settings
 
 _NO_TABLE = ("ephemeral", "view")
 _MOST = 10  # run manifests that are read besides the last one whose tables are what is published
-PROBLEM = "problem"
-"""Column of a data test's query with a sentence about each row."""
-_PROBLEMS = 100
 _COPIED = ("on_run_begin", "on_run_finish")
 
 
@@ -244,8 +242,8 @@ class CarryOver:
         node, inputs = manifest.nodes[unique_id], inputs_of(self._inputs, manifest, unique_id)
         if not inputs or "freshness" in node.tags:  # which looks at the landing area
             return False
-        key = node_key(manifest, unique_id, inputs, self._vars)
-        self._tests.keys[unique_id] = key
+        keys = keys_by_engine(manifest, unique_id, inputs, self._vars)
+        key = self._tests.known_as(unique_id, keys)
         query = _test_query(node.config, sql)
         return self._tests.carry(
             unique_id, key, lambda: volatile_node(self._volatility, manifest, unique_id, query), runs=runs
@@ -260,11 +258,10 @@ class CarryOver:
             passed: its result in an earlier run.
         """
         inputs = inputs_of(self._inputs, manifest, unique_id)
-        key = node_key(manifest, unique_id, inputs, self._vars)
-        if not inputs or key != passed.key or not self._tests.carry(unique_id, key, str):
+        keys = keys_by_engine(manifest, unique_id, inputs, self._vars)
+        if not inputs or passed.key not in keys.values():
             return False
-        self._tests.keys[unique_id] = key
-        return True
+        return self._tests.carry(unique_id, self._tests.known_as(unique_id, keys), str)
 
     def unit_test(
         self,
@@ -310,7 +307,7 @@ def problems_of(cursor: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
     if PROBLEM not in columns:
         return []
     rows = cursor.execute(
-        f"select distinct {PROBLEM}::varchar from (\n{sql}\n) where {PROBLEM} is not null order by all limit {_PROBLEMS}"
+        f"select distinct {PROBLEM}::varchar from (\n{sql}\n) where {PROBLEM} is not null order by all limit {MOST_PROBLEMS}"
     )
     return [one_line(text) for (text,) in rows.fetchall()]
 

@@ -1,15 +1,16 @@
-"""Which engine computes a model, and what keeps Spark from computing it, as far as configuration and code say."""
+"""Which engine computes a model or a data test, and what keeps Spark from computing it, as far as configuration and code say."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeGuard, cast
 
 from slipway.counts import bytes_of
 from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, is_python, table_of
 from slipway.engines.spark.spark_writer import INCREMENTS, STRATEGIES
-from slipway.engines.writers import AUTO, ENGINES, SPARK
+from slipway.engines.writers import AUTO, DUCKDB, ENGINES, SPARK
 from slipway.runs.pinned_tables import LANDING
 
 _TABLES = ("model", "seed", "snapshot")
@@ -20,6 +21,8 @@ SPARK_ABOVE = "spark_above"
 """Configuration of a model with ``engine: auto``: bytes of the tables that it reads, above which Spark computes it."""
 _DEFAULT_ABOVE = 20_000_000_000
 _CONFIGURED = (*ENGINES, AUTO)
+_MONITOR = "macro.dbt_slipway._slipway_monitor"
+"""The macro of tests whose query has only what was found while it was compiled."""
 
 
 def may_be_by_spark(node: DbtNode) -> bool:
@@ -44,6 +47,43 @@ def spark_above(node: DbtNode) -> int:
     return _DEFAULT_ABOVE if found is None else found
 
 
+def engine_of_test(manifest: DbtManifest, test: DbtNode, reads: Iterable[object]) -> str:
+    """Which engine is configured for a data test: its own, else ``auto`` if Spark may compute a table that it reads.
+
+    Args:
+        manifest: dbt's.
+        test: the data test.
+        reads: nodes and sources with the tables that it reads.
+    """
+    found = (
+        engine_of(test) if test.config.get("engine") else AUTO if any(map(_is_of_spark, reads)) else DUCKDB
+    )
+    return DUCKDB if found == DUCKDB or _is_monitor(manifest, test) else found
+
+
+def _is_monitor(manifest: DbtManifest, test: DbtNode) -> bool:
+    waiting, seen = list(test.depends_on_macros), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name == _MONITOR:
+            return True
+        if name not in seen and name in manifest.macros:
+            waiting += manifest.macros[name].depends_on_macros
+        seen.add(name)
+    return False
+
+
+def bound_of_test(test: DbtNode, reads: Iterable[object]) -> int:
+    """Bytes of the tables that a data test reads, above which Spark computes it: its own bound, else the lowest of the tables that Spark may compute."""
+    if test.config.get(SPARK_ABOVE) is not None:
+        return spark_above(test)
+    return min((spark_above(node) for node in reads if _is_of_spark(node)), default=spark_above(test))
+
+
+def _is_of_spark(node: object) -> TypeGuard[DbtNode]:
+    return getattr(node, "resource_type", "") == "model" and may_be_by_spark(cast("DbtNode", node))
+
+
 def engine_problems(
     manifest: DbtManifest, node: DbtNode, strategy: Callable[[DbtNode], str]
 ) -> Iterator[str]:
@@ -51,23 +91,38 @@ def engine_problems(
 
     Args:
         manifest: dbt's.
-        node: a model, seed or snapshot; others have no engine.
+        node: a model, seed, snapshot or data test; others have no engine.
         strategy: says the one of an incremental model.
     """
-    if node.resource_type not in _TABLES:
+    if node.resource_type not in (*_TABLES, "test"):
         return
     engine = engine_of(node)
     if engine not in _CONFIGURED:
         near = difflib.get_close_matches(engine.lower(), _CONFIGURED, 1, 0.3)
         meant = f"write {near[0]}, or one of" if near else "use one of"
         yield f"{node.name}: engine is {node.config.get('engine')!r}, which is unknown: {meant} {', '.join(_CONFIGURED)}"
-    elif may_be_by_spark(node) and (why := obstacle(manifest, node, strategy)):
+    elif (
+        node.resource_type in _TABLES
+        and may_be_by_spark(node)
+        and (why := obstacle(manifest, node, strategy))
+    ):
         yield f"{node.name}: engine is {engine}, and {why}: {INSTEAD}"
     given = node.config.get(SPARK_ABOVE)
     if given is not None and bytes_of(str(given)) is None:
         yield f"{node.name}: {SPARK_ABOVE} is {given!r}, which is no number of bytes: write it like 20 GB"
-    elif given is not None and engine in ENGINES:
+    elif (
+        given is not None
+        and engine in ENGINES
+        and (node.resource_type != "test" or node.config.get("engine"))
+    ):
         yield f"{node.name}: {SPARK_ABOVE} has no effect with engine: {engine}: write engine: {AUTO}, or remove it"
+
+
+def obstacle_of_test(manifest: DbtManifest, test: DbtNode) -> str:
+    """Why Spark cannot compute a data test, as far as its configuration and what it reads say; empty for no reason."""
+    if test.config.get("sql_header"):
+        return "its sql_header is a statement of DuckDB"
+    return _of_inputs(manifest, test)
 
 
 def obstacle(manifest: DbtManifest, node: DbtNode, strategy: Callable[[DbtNode], str]) -> str:

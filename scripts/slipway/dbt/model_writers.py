@@ -133,7 +133,7 @@ class ModelWriters:
         read = self._read(manifest, node)
         sql = self._translation(cursor, node, read)(request.sql)
         columns = [(name, str(kind)) for name, kind in columns_of(cursor, f"(\n{request.sql}\n)")]
-        with self._spark.rows(read, sql, columns, request.model) as computed:
+        with self._spark.batch(read, sql, columns, request.model) as computed:
             properties = {**request.snapshot_properties, ENGINE: SPARK}
             yield replace(request, sql=computed, snapshot_properties=properties)
 
@@ -143,12 +143,29 @@ class ModelWriters:
         """What makes Spark's SQL of the query of a model, or refuses it."""
         from slipway.engines.spark.translation.translate import translate
 
+        schemas = self._schemas(cursor, node, read)
+        return lambda sql: translate(sql, schemas, node.name)
+
+    def schemas(
+        self, cursor: duckdb.DuckDBPyConnection, manifest: DbtManifest, node: DbtNode
+    ) -> tuple[list[Table], dict[str, dict[str, str]]]:
+        """The tables that a node reads, and their columns with DuckDB's types, by the names that a query has for them.
+
+        Raises:
+            ConfigError: it reads a table that is not in the run's own catalog.
+        """
+        read = self._read(manifest, node)
+        return read, self._schemas(cursor, node, read)
+
+    def _schemas(
+        self, cursor: duckdb.DuckDBPyConnection, node: DbtNode, read: Sequence[Table]
+    ) -> dict[str, dict[str, str]]:
         own = relation_of(node)
         schemas = {".".join(own): self._columns(cursor, own)}
         for table in read:
             relation = (own[0], *TableName.of(table.name()))
             schemas[".".join(relation)] = self._columns(cursor, relation)
-        return lambda sql: translate(sql, schemas, node.name)
+        return schemas
 
     def python(self, manifest: DbtManifest, node: DbtNode) -> PythonOfSpark:
         """What a Python model of Spark is run with.

@@ -26,6 +26,7 @@ from slipway.alerts.routes import FILE
 from slipway.dbt import command, describe, frames, invocation, known_unchanged, query_checks, seeds
 from slipway.dbt.build import BuildResponse
 from slipway.dbt.command import Invocation, flag
+from slipway.dbt.data_tests import Asked
 from slipway.dbt.hooks import carried_result, carried_unit_test, problems_of
 from slipway.dbt.monitored import Question, findings_query
 from slipway.dbt.nodes import DbtManifest, DbtNode
@@ -371,10 +372,19 @@ class Plugin(BasePlugin):
         if config["carried"]:
             config["response"], config["result"] = carried_result()
 
+    def op_test_on_spark(self, relation: Any, config: dict[str, Any]) -> None:
+        """Have Spark run a data test of large tables; without an answer DuckDB runs it."""
+        asked = Asked(config["sql"], config["limit"], config["counting"], bool(config["stores"]))
+        test = self.manifest.nodes[config["unique_id"]]
+        answer = self.session.data_tests.run(thread_cursor(), self.manifest, test, asked)
+        config["counted"], config["rows"] = (answer.counted, answer.rows) if answer else ("", "")
+
     def op_test_problems(self, relation: Any, config: dict[str, Any]) -> None:
         """Note what a data test found, where its query says so in sentences."""
         session = self.session
-        found = problems_of(thread_cursor(), config["sql"])
+        found = session.data_tests.problems(self.manifest.nodes[config["unique_id"]])
+        if found is None:
+            found = problems_of(thread_cursor(), config["sql"])
         session.tests.problems[config["unique_id"]] = found
         # `slipway run` says it at its end
         config["says"] = [] if session.request.managed else shortened(found)

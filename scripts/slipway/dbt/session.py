@@ -22,6 +22,7 @@ from slipway.dbt.build import Builder
 from slipway.dbt.command import Invocation, builds, flag, is_retry
 from slipway.dbt.conclude import conclude
 from slipway.dbt.configuration import check_configuration, check_functions, check_names
+from slipway.dbt.data_tests import DataTests
 from slipway.dbt.describe import Descriptions
 from slipway.dbt.engine_choice import EngineChoices
 from slipway.dbt.ingest import feeds_written, is_replaced, show_landing
@@ -177,6 +178,14 @@ class Session:
             lock=lock,
         )
         self.carry_over = hooks.CarryOver(self.variables, self.inputs, self.volatility, self.tests)
+        self.data_tests = DataTests(
+            self.engines,
+            self.writers,
+            self.spark,
+            self.tests,
+            places=pinned.places,
+            feeds=lambda: self.intake.landing.feeds,
+        )
         self.monitoring = Monitoring(project, run_id, self.inputs, pinned, self.volatility, self.tests)
         self.begun = False
         self.code = Code(commit=None, dirty=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import Field
 
+from slipway.counts import plural
 from slipway.records.record import Record
 
 
@@ -142,7 +144,8 @@ class TestResult(Record):
     """A data or unit test.
 
     ``carried`` means it passed before on the same tables and code (a unit test: as the same SQL), ``volatile`` says what else its query depends on, so that
-    it never is. ``problems`` is what it found, in sentences, where its query says so (at most 100).
+    it never is. ``problems`` is what it found, in sentences, where its query says so (at most 100). ``engine`` ran its query, ``duckdb`` or ``spark``, also of a
+    carried one; empty if it was not run, and in records that are older than the choice. ``notes`` says why it is this engine, where that was chosen.
     """
 
     __test__ = False
@@ -156,6 +159,8 @@ class TestResult(Record):
     message: str = ""
     problems: list[str] = Field(default_factory=list)
     volatile: str = ""
+    engine: str = ""
+    notes: list[str] = Field(default_factory=list)
 
     @property
     def explanation(self) -> str:
@@ -186,3 +191,21 @@ class Tests(TestCounts):
     """The counts, and what became of each test."""
 
     results: list[TestResult] = Field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """How many data tests another engine ran in this run, and a line for each that it could not run."""
+        chosen = [test for test in self.results if test.notes]
+        other = Counter(test.engine for test in chosen if test.engine != _USUAL_ENGINE)
+        return [
+            *(
+                f"{plural(count, 'data test')} run by {engine.capitalize()}"
+                for engine, count in sorted(other.items())
+            ),
+            *(
+                f"{test.name}: {note}"
+                for test in chosen
+                if test.engine == _USUAL_ENGINE
+                for note in test.notes
+            ),
+        ]

@@ -128,7 +128,7 @@ def _write_records(records: Records, manifest: RunManifest, built: BuiltRun) -> 
 def closing_lines(manifest: RunManifest) -> list[str]:
     """What plain dbt says of a run that is over: tables with rows that other code made, notes, unexpected input, and what happened to it."""
     stale = [f"stale: {node.table}: {node.stale}" for node in manifest.nodes if node.stale]
-    notes = [f"{node.table}: {note}" for node in manifest.nodes for note in node.notes]
+    notes = [f"{node.table}: {note}" for node in manifest.nodes for note in node.notes] + manifest.tests.notes
     unexpected = [f"warning: {one.problem}" for one in manifest.input_volumes if one.problem]
     return [*stale, *notes, *unexpected, summary_line(manifest)]
 

@@ -32,11 +32,12 @@ from slipway.dbt.keys.jinja_code import (
 )
 from slipway.dbt.keys.python_code import own_code, python_parts
 from slipway.dbt.keys.sql_code import sql_form
+from slipway.dbt.model_engines import engine_of_test
 from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, has_jinja, is_inlined, is_python, node_of
 from slipway.dbt.promised import contract_digests, retention_digests, typed_digests
 from slipway.engines.duckdb.engine import ONCE
 from slipway.engines.spark.spark_versions import computing
-from slipway.engines.writers import AUTO, ENGINES, SPARK
+from slipway.engines.writers import AUTO, DUCKDB, ENGINES, SPARK
 from slipway.environments.profiles import ADAPTER
 
 # what says nothing about the result: documentation, and what is checked or compared about it
@@ -136,15 +137,26 @@ def node_keys(
     manifest: DbtManifest, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]
 ) -> set[str]:
     """The keys that a node can have: one for each engine that may compute it. The arguments are those of ``node_key``."""
+    return set(keys_by_engine(manifest, unique_id, upstream, variables).values())
+
+
+def keys_by_engine(
+    manifest: DbtManifest, unique_id: str, upstream: Mapping[str, str], variables: Mapping[str, Any]
+) -> dict[str, str]:
+    """The key of a node for each engine that may compute it. Whatever is configured for a data test, DuckDB may have to take it over."""
     node = node_of(manifest, unique_id)
-    engines = ENGINES if engine_of(node) == AUTO else (engine_of(node),)
-    return {node_key(manifest, unique_id, upstream, variables, one) for one in engines}
+    if node.resource_type == "test":
+        reads = [find(manifest, name) for name in tables_read(manifest, unique_id)]
+        engines = (DUCKDB,) if engine_of_test(manifest, node, reads) == DUCKDB else ENGINES
+    else:
+        engines = ENGINES if engine_of(node) == AUTO else (engine_of(node),)
+    return {one: node_key(manifest, unique_id, upstream, variables, one) for one in engines}
 
 
 def _computed_by(manifest: DbtManifest, unique_id: str, by: str | None) -> list[list[str]]:
     """What computes and writes a node: for one of DuckDB's, what it was before there was another engine."""
     node = node_of(manifest, unique_id)
-    is_by_spark = node.resource_type == "model" and (by or engine_of(node)) == SPARK
+    is_by_spark = node.resource_type in ("model", "test") and (by or engine_of(node)) == SPARK
     return [engine(), spark()] if is_by_spark else [engine()]
 
 

@@ -1,4 +1,4 @@
-"""Spark for one run: nothing until a model is to be computed by it, then one session and one catalog until the run ends."""
+"""Spark for one run: nothing until a model or a data test is to be computed by it, then one session and one catalog until the run ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyiceberg.table import Table
 
@@ -16,7 +16,7 @@ from slipway.engines.spark.connect_session import Remote, check_client, connect_
 from slipway.engines.spark.local_session import local_session
 from slipway.engines.spark.session_settings import catalog_properties
 from slipway.engines.spark.spark_versions import installed
-from slipway.engines.spark.spark_writer import SparkWriter
+from slipway.engines.spark.spark_writer import SparkWriter, in_one_line
 from slipway.engines.spark.translation.scopes import quoted
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, SlipwayError
@@ -29,6 +29,7 @@ from slipway.sql_text import unquoted
 from slipway.storage.s3 import is_s3
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -53,7 +54,7 @@ _PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
 
 
 class SparkOfRun:
-    """Gives the models of a run writers that share one session.
+    """Gives the models of a run writers, and its data tests rows, that share one session.
 
     Args:
         tables: of the environment that the run builds in.
@@ -89,13 +90,43 @@ class SparkOfRun:
         """
         return SparkWriter(self._begun, self._showing(reads), translate)
 
-    def rows(
+    def batch(
         self, reads: Sequence[Table], sql: str, columns: Sequence[tuple[str, str]], model: str
     ) -> AbstractContextManager[str]:
         """A query of DuckDB with the rows that Spark computes, while the block lasts; see ``computed_rows``."""
         _check_here(model, "the rows of a batch are taken from files of this machine")
         self._showing(reads)
         return computed_rows(self._begun, sql, columns, model)
+
+    def begin(self, reads: Sequence[Table]) -> None:
+        """Begin the session, and show it some tables.
+
+        Raises:
+            SlipwayError: it cannot be begun, or Spark cannot reach the warehouse.
+        """
+        self._showing(reads)
+        self._begun()
+
+    def rows(self, reads: Sequence[Table], sql: str, test: str) -> list[tuple[Any, ...]]:
+        """The rows of a query of a data test, of which there are few.
+
+        Args:
+            reads: the tables that it reads, as the run sees them.
+            sql: the query, in Spark's SQL.
+            test: for messages.
+
+        Raises:
+            SlipwayError: Spark ended with an error.
+        """
+        self._showing(reads)
+        with in_one_line(test, "test"):
+            return [tuple(row) for row in self._begun().sql(sql).collect()]
+
+    def arrow(self, reads: Sequence[Table], sql: str, test: str) -> pa.Table:
+        """The same of a query that may have many rows."""
+        self._showing(reads)
+        with in_one_line(test, "test"):
+            return self._begun().sql(sql).toArrow()
 
     def _showing(self, reads: Sequence[Table]) -> RunCatalog:
         """The catalog, with these tables as the run sees them."""

@@ -288,17 +288,22 @@ def _has_other_partitions(base: Table, prepared: Staging) -> bool:
 
 
 @contextmanager
-def in_one_line(model: str) -> Iterator[None]:
-    """Report in one line what Spark raises, which is many lines of Java."""
+def in_one_line(name: str, kind: str = "model") -> Iterator[None]:
+    """Report in one line what Spark raises, which is many lines of Java.
+
+    Args:
+        name: of what Spark computes.
+        kind: what that is, ``model`` or ``test``.
+    """
     try:
         yield
     except (SlipwayError, NotCarriedError):
         raise
     except Exception as error:  # whatever pyspark and Py4J raise
         raise SlipwayError(
-            f"Spark ended with an error in {model}",
+            f"Spark ended with an error in {name}",
             reason_of(error),
-            "Correct the model or its input, or let DuckDB compute it, which says more about the row: engine: duckdb",
+            f"Correct the {kind} or its input, or let DuckDB compute it, which says more about the row: engine: duckdb",
         ) from error
 
 

@@ -30,8 +30,8 @@ unknown_keys as (
 select key_value, row_count
 from unknown_keys
 where
-    (select sum(row_count) from unknown_keys) >
-    {%- if max_rows is none %} {{ max_rate }} * (select sum(row_count) from keys)
+    (select cast(sum(row_count) as bigint) as row_count from unknown_keys) >
+    {%- if max_rows is none %} {{ max_rate }} * (select cast(sum(row_count) as bigint) as row_count from keys)
     {%- else %} {{ max_rows }}
     {%- endif %}
 {% endtest %}
