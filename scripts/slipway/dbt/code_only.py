@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.dbt import invocation
 from slipway.dbt.compiled import compiled
+from slipway.dbt.in_turn import InTurn
 from slipway.dbt.plugin import thread_cursor
 from slipway.dbt.seeds import read_seed, seed_types
 from slipway.environments.profiles import ADAPTER
@@ -36,6 +37,7 @@ class CodeOnly:
         self, manifest: Manifest, stubs: Stubs, session: Session, cursor: duckdb.DuckDBPyConnection
     ) -> None:
         self.manifest, self.stubs, self.session, self.cursor = manifest, stubs, session, cursor
+        self._in_turn = InTurn()
 
     def query(self, unique_id: str, *, incremental: bool = False, engine: str = "") -> str:
         """The query of a node, with or without a table that it adds to, as its engine or another one computes it.
@@ -47,7 +49,8 @@ class CodeOnly:
 
         self.stubs.begin(incremental=incremental, engine=engine)
         try:
-            return compiled(self.manifest, unique_id)
+            with self._in_turn:
+                return compiled(self.manifest, unique_id)
         except DbtBaseException as error:
             raise ConfigError(_text(error)) from error
 
