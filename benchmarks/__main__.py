@@ -22,6 +22,7 @@ from benchmarks import (
     pruning,
     publish,
     report,
+    run_catalog,
 )
 from benchmarks.report import Figure
 from benchmarks.scale import SCALES, Scale
@@ -29,7 +30,19 @@ from benchmarks.scale import SCALES, Scale
 Benchmark = Callable[[Path, Scale], tuple[list[Figure], list[str]]]
 BENCHMARKS: dict[str, Benchmark] = {
     module.NAME: module.run
-    for module in (build, merge, growth, pruning, comparison, compaction, publish, overhead, memory, landing)
+    for module in (
+        build,
+        merge,
+        growth,
+        pruning,
+        comparison,
+        compaction,
+        publish,
+        overhead,
+        memory,
+        landing,
+        run_catalog,
+    )
 }
 
 

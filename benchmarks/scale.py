@@ -23,6 +23,8 @@ class Scale:
         landed_rows: rows of one landed file.
         landed_files: small files that land at once.
         compared_rows: rows of two tables that are compared by key.
+        catalog_files: data files of one table that the run's catalog serves.
+        catalog_tables: tables that it serves.
     """
 
     repeats: int
@@ -38,6 +40,8 @@ class Scale:
     landed_rows: int
     landed_files: int
     compared_rows: int
+    catalog_files: int
+    catalog_tables: int
 
 
 SCALES = {
@@ -55,6 +59,8 @@ SCALES = {
         2_000,
         20,
         10_000,
+        20,
+        4,
     ),
     "small": Scale(
         3,
@@ -70,6 +76,8 @@ SCALES = {
         1_000_000,
         10_000,
         10_000_000,
+        10_000,
+        1_000,
     ),
     "full": Scale(
         3,
@@ -85,5 +93,7 @@ SCALES = {
         1_000_000,
         10_000,
         10_000_000,
+        10_000,
+        1_000,
     ),
 }
