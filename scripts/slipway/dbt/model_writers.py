@@ -13,6 +13,7 @@ from slipway.contracts.model import FileMode
 from slipway.dbt.engine_choice import EngineChoices
 from slipway.dbt.inputs import read_as
 from slipway.dbt.keys.node_key import tables_read
+from slipway.dbt.keys.python_code import module_files
 from slipway.dbt.model_engines import INSTEAD, may_be_by_spark
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, is_python, relation_of, table_of
 from slipway.engines.duckdb.request import WriteRequest
@@ -173,7 +174,7 @@ class ModelWriters:
         Raises:
             ConfigError: it reads a table that is not in the run's own catalog, or Spark cannot be started.
         """
-        return self._spark.python(table_of(node), self._read(manifest, node))
+        return self._spark.python(table_of(node), self._read(manifest, node), module_files(node.raw_code))
 
     def returned(self, node: DbtNode, ran: PythonOfSpark, frame: object) -> str:
         """Keep what a Python model of Spark returned until it is written, and give a query without rows that has the columns that the model declares."""

@@ -10,7 +10,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
 from typing import Any, cast
@@ -42,6 +42,21 @@ class Served:
 
 
 @dataclass(frozen=True)
+class Serving(Served):
+    """A catalog that is served, and others of the same run beside it: at the same address, each with a token of its own.
+
+    Args:
+        server: what listens.
+    """
+
+    server: _Server = field(repr=False)
+
+    def beside(self, catalog: RunCatalog) -> Served:
+        """Serve another catalog of the run, as long as the first one."""
+        return Served(self.uri, self.server.add(catalog))
+
+
+@dataclass(frozen=True)
 class Listening:
     """Where to listen, as the settings say.
 
@@ -67,6 +82,12 @@ class Listening:
         listen, uri = settings.run_catalog_listen or "127.0.0.1", settings.run_catalog_uri
         host, port = _host_and_port(listen)
         encryption = _encryption(settings)
+        if uri is not None and uri.startswith("jdbc:"):  # it may hold a password
+            raise ConfigError(
+                f"{variable('run_catalog_uri')} names a database",
+                "a catalog in a database refuses nothing that a run must not do, such as deleting published files",
+                "Give the address of the run's catalog: of a proxy, or of a tunnel that leads to this machine",
+            )
         if uri is not None and not uri.startswith(("http://", "https://")):
             raise ConfigError(
                 f"{variable('run_catalog_uri')} is {uri}",
@@ -120,17 +141,15 @@ def _encryption(settings: Settings) -> ssl.SSLContext | None:
 
 
 @contextmanager
-def serving(catalog: RunCatalog, listening: Listening | None = None) -> Iterator[Served]:
+def serving(catalog: RunCatalog, listening: Listening | None = None) -> Iterator[Serving]:
     """Serve a run's catalog until the block ends.
 
     Raises:
         ConfigError: nobody can listen there.
     """
     listening = listening or Listening()
-    token = secrets.token_urlsafe(32)
-    remember([token])
     try:
-        server = _Server(catalog, token, listening)
+        server = _Server(listening)
     except OSError as failed:
         raise ConfigError(
             f"The run's catalog cannot listen on {listening.host}:{listening.port}",
@@ -141,7 +160,7 @@ def serving(catalog: RunCatalog, listening: Listening | None = None) -> Iterator
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True, name="run-catalog")
         thread.start()
         try:
-            yield Served(listening.uri or server.uri, token)
+            yield Serving(listening.uri or server.uri, server.add(catalog), server)
         finally:
             server.has_ended = True  # connections that are open are refused from now on
             server.shutdown()
@@ -151,14 +170,30 @@ def serving(catalog: RunCatalog, listening: Listening | None = None) -> Iterator
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, catalog: RunCatalog, token: str, listening: Listening) -> None:
-        self.catalog, self.token, self.has_ended = catalog, token, False
+    def __init__(self, listening: Listening) -> None:
+        self.has_ended = False
+        self._catalogs: dict[str, RunCatalog] = {}
         self._encryption = listening.encryption
         if ":" in listening.host:
             import socket as sockets
 
             self.address_family = sockets.AF_INET6
         super().__init__((listening.host, listening.port), _Handler)
+
+    def add(self, catalog: RunCatalog) -> str:
+        """Serve a catalog, and give the token by which clients ask for it."""
+        token = secrets.token_urlsafe(32)
+        remember([token])
+        self._catalogs = {**self._catalogs, token: catalog}  # requests of others are under way
+        return token
+
+    def catalog_for(self, authorization: str) -> RunCatalog | None:
+        """The catalog whose token a header gives; None for no token of the run."""
+        given, found = authorization.encode("latin-1", "replace"), None
+        for token, catalog in self._catalogs.items():
+            if hmac.compare_digest(given, f"Bearer {token}".encode()):
+                found = catalog
+        return found
 
     @property
     def uri(self) -> str:
@@ -185,6 +220,13 @@ class _Server(ThreadingHTTPServer):
         """Say nothing about a connection that broke."""
 
 
+_NO_TOKEN = error(
+    401,
+    "NotAuthorizedException",
+    "This is the catalog of another run: its token was not given. Connect to the catalog of your run.",
+)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "slipway", ""
@@ -194,27 +236,23 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def _answer(self) -> None:
-        refusal, body = self._refusal(), b""
-        if refusal is None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(length)
-            if len(body) < length:
-                self.close_connection = True
-                return
-            refusal = self._carried_out(body)
-        else:
+        catalog = self.server.catalog_for(self.headers.get("Authorization", ""))
+        refusal = self._refusal(catalog)
+        if catalog is None or refusal is not None:
             self.close_connection = True  # what the client still sends is not read
-        self._reply(refusal)
+            self._reply(refusal or _NO_TOKEN)
+            return
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True
+            return
+        self._reply(self._carried_out(catalog, body))
 
-    def _refusal(self) -> Answer | None:
+    def _refusal(self, catalog: RunCatalog | None) -> Answer | None:
         """Why a request is not even read; None if it is."""
-        given = self.headers.get("Authorization", "").encode("latin-1", "replace")
-        if not hmac.compare_digest(given, f"Bearer {self.server.token}".encode()):
-            return error(
-                401,
-                "NotAuthorizedException",
-                "This is the catalog of another run: its token was not given. Connect to the catalog of your run.",
-            )
+        if catalog is None:
+            return _NO_TOKEN
         if self.server.has_ended:
             return error(
                 403, "ForbiddenException", "The run has ended: its catalog is closed. Begin another run."
@@ -231,9 +269,9 @@ class _Handler(BaseHTTPRequestHandler):
             return error(413, "BadRequestException", why)
         return None
 
-    def _carried_out(self, body: bytes) -> Answer:
+    def _carried_out(self, catalog: RunCatalog, body: bytes) -> Answer:
         try:
-            return answer(self.server.catalog, Request(self.command, self.path, body))
+            return answer(catalog, Request(self.command, self.path, body))
         except Exception as unexpected:  # noqa: BLE001 - a defect of ours: the client gets an answer, and no traceback
             why = f"The run's catalog failed with {type(unexpected).__name__}. Nothing was staged. Report it, with the request."
             return error(500, "InternalServerError", why)

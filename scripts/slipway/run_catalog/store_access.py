@@ -19,7 +19,7 @@ NO_DELETES = {"s3.delete-enabled": "false"}
 """Property of Iceberg's S3FileIO in Java: it deletes nothing."""
 
 _NO_REGION = "us-east-1"
-"""With which requests are signed where nobody names a region, also for stores that have none."""
+"""With which requests are signed where no region is configured, also for stores that have none."""
 
 
 def store_config(location: str, properties: Mapping[str, str], credentials: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The bundled shop, once by DuckDB alone and once with every model by Spark that can be: each table is the same, to its field ids and digest."""
+"""The shop, of the bundled sample and of the real files, once by DuckDB alone and once with every model by Spark that can be: each table is the same, to its field ids and digest."""
 
 from __future__ import annotations
 
@@ -85,13 +85,23 @@ class Shop:
 
 
 def test_two_runs_make_the_same_tables_on_both_engines(commands: Commands, tmp_path: Path) -> None:
-    sample = sorted((ROOT / "seeds" / "landing" / "online_retail").glob("*.csv"))
-    middle = len(sample) // 2
+    compare(commands, tmp_path, sorted((ROOT / "seeds" / "landing" / "online_retail").glob("*.csv")))
+
+
+def test_the_real_files_make_the_same_tables_on_both_engines(
+    commands: Commands, tmp_path: Path, real_files: list[Path]
+) -> None:
+    compare(commands, tmp_path, real_files)
+
+
+def compare(commands: Commands, folder: Path, files: list[Path]) -> None:
+    """Two runs on each engine, of the first half of the files and of the others."""
+    middle = len(files) // 2
     made = {}
     for name, engines in {"duckdb": {}, "spark": BY_SPARK}.items():
-        shop = Shop(commands, tmp_path / name, engines)
-        for files in (sample[:middle], sample[middle:]):
-            manifest = shop.run(*files)
+        shop = Shop(commands, folder / name, engines)
+        for landing in (files[:middle], files[middle:]):
+            manifest = shop.run(*landing)
             assert manifest["outcome"] == "published"
             by_spark = {node["table"] for node in manifest["nodes"] if node["engine"] == "spark"}
             assert by_spark == {f"{layer}.{one}" for layer, names in engines.items() for one in names}

@@ -15,7 +15,9 @@ from tests.harness.projects import ordered
 from tests.harness.rest_catalog import serving
 from tests.integration.s3.conftest import SECRET, TOKEN
 from tests.integration.spark.conftest import left_behind, starts_soon
+from tests.integration.spark.connect_servers import WITH_EXTENSIONS, started
 
+from slipway.engines.spark.spark_versions import RUNTIME, S3_BUNDLE
 from slipway.engines.writers import ENGINE
 from slipway.iceberg.metadata_files import summary_of
 
@@ -102,6 +104,23 @@ def test_tables_of_both_engines_on_s3(new_lake: Callable[[Path, str], Lake], tmp
     assert rows(spark) == rows(duckdb)
     assert len(rows(spark)["serving.weighings"]) == 4
     assert {name: spark.table(name).metadata.current_snapshot_id for name in before} == snapshots
+
+
+def test_a_connect_server_reaches_s3_by_the_catalog(lake: Lake, tmp_path: Path) -> None:
+    """It has no keys of its own, and the run no Java."""
+    packages = f"{RUNTIME},{S3_BUNDLE}"
+    with started(tmp_path / "server", "--packages", packages, *WITH_EXTENSIONS) as server:
+        use_spark(lake)
+        lake.workshop.settings |= {"SLIPWAY_SPARK_REMOTE": server, "JAVA_HOME": "/nowhere"}
+        first = lake.workshop.run()
+        assert {node["table"] for node in first["nodes"] if node["engine"] == "spark"} == BY_SPARK
+        lake.put("landing/parcels/day-3.csv", DAY_3)
+        assert lake.workshop.run()["release"] == 2
+    made = rows(lake)
+    assert len(made["serving.weighings"]) == len(made["serving.weights_of_day"]) == 6
+    assert {row[0] for row in made["serving.latest_weights"]} == {"N", "S"}
+    for name in BY_SPARK:
+        assert summary_of(lake.table(name).current_snapshot())[ENGINE] == "spark"
 
 
 @pytest.fixture

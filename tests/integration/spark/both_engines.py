@@ -1,4 +1,4 @@
-"""A table that both engines write, each in runs of its own."""
+"""A table that both engines write, each in runs of its own, and a project with models of both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyiceberg.table import Table
+from tests.harness.projects import Meters
 from tests.integration.spark.conftest import SparkRun
 
 from slipway.engines.duckdb.digest import DIGEST
@@ -19,6 +20,35 @@ from slipway.names import TableName
 from slipway.releases.candidates import _leads_there
 from slipway.run_catalog.catalog import RunCatalog
 from slipway.run_catalog.rest_server import serving
+
+LATE = """\
+{{ config(materialized='incremental', incremental_strategy='insert_overwrite', partitioned_by=['read_on']) }}
+select read_on, meter, kwh, '{{ engine() }}' as made_by
+from {{ ref('consumption') }}
+{% if is_incremental() %}
+where read_on >= (select max(read_on) as last_day from {{ this }})
+{% endif %}
+"""
+FIRST = [("2024-05-01", "m1", "1.500"), ("2024-05-01", "m2", "2.000"), ("2024-05-01", "m3", "0.250")]
+SECOND = [("2024-05-02", "m1", "1.250"), ("2024-05-02", "m2", "3.000")]
+
+
+def compute_by_spark(project: Meters, *models: str) -> None:
+    """Have Spark compute models of the serving layer; the readings of the first day have landed."""
+    engines = ", ".join(f"{name}: {{+engine: spark}}" for name in models)
+    project.edit(
+        "dbt_project.yml",
+        "    serving: {+schema: serving}",
+        f"    serving: {{+schema: serving, {engines}}}",
+    )
+    (project.landing / "readings" / "day-2.csv").unlink()
+
+
+def late(project: Meters) -> list[tuple[str, str, str]]:
+    return sorted(
+        (str(day), meter, str(kwh))
+        for day, meter, kwh in project.rows("serving.late", "read_on", "meter", "kwh")
+    )
 
 
 class Both:

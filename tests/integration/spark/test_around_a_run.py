@@ -8,8 +8,9 @@ import signal
 
 import pytest
 from tests.harness.projects import Meters, Workshop
+from tests.integration.spark.both_engines import LATE, compute_by_spark, late
 from tests.integration.spark.conftest import left_behind, starts_soon
-from tests.integration.spark.test_engine_of_models import LATE, built, late
+from tests.integration.spark.test_engine_of_models import built
 
 from slipway.engines.duckdb.digest import DIGEST
 from slipway.engines.writers import ENGINE
@@ -35,17 +36,12 @@ where weighed_on > (select max(weighed_on) as last_day from {{ this }})
 @pytest.fixture
 def released(project: Meters) -> Meters:
     """Two releases of a commit, in which Spark computed two tables, and a target prod in a folder."""
-    project.edit(
-        "dbt_project.yml",
-        "    serving: {+schema: serving}",
-        "    serving: {+schema: serving, sites: {+engine: spark}, late: {+engine: spark}}",
-    )
+    compute_by_spark(project, "sites", "late")
     project.write("models/serving/late.sql", LATE)
     starts_soon(project)
     project.keep_locally("prod")
     project.write("promotion.yml", "environments:\n  prod: {from: [dev]}\n")
     project.commit()
-    (project.landing / "readings" / "day-2.csv").unlink()
     project.run()
     project.readings("day-2.csv", "m1,2024-05-02,1.25,", "m2,2024-05-02,3,")
     project.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.harness.projects import Meters
-from tests.integration.spark.conftest import QUICKLY
+from tests.integration.spark.conftest import starts_soon
 from tests.integration.test_materializations import bare, seed
 
 from slipway.engines.duckdb.digest import DIGEST
@@ -57,8 +57,7 @@ def said(project: Meters, name: str) -> tuple[list[Any], str, Any]:
 
 def test_batches_of_both_engines_are_the_same(project: Meters) -> None:
     bare(project)
-    project.put("../spark/spark-defaults.conf", QUICKLY)
-    project.settings["SPARK_CONF_DIR"] = str(project.folder / "spark")
+    starts_soon(project)
     for time in TIMES:
         land(project, time, *FIRST)
         for engine in ("duckdb", "spark"):

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from tests.harness.projects import Meters
-from tests.harness.servers import free_port
-from tests.integration.spark.conftest import QUICKLY, SparkRun, java_of
+from tests.integration.spark import test_batches_on_spark as batches
+from tests.integration.spark import test_python_models as python_models
+from tests.integration.spark.both_engines import FIRST, SECOND, compute_by_spark
+from tests.integration.spark.conftest import SparkRun, java_of
+from tests.integration.spark.connect_servers import WITH_EXTENSIONS, started
+from tests.integration.test_materializations import bare
 
 from slipway.engines.spark import connect_session as module
 from slipway.engines.spark.connect_session import Remote, connect_session
-from slipway.engines.spark.session_settings import EXTENSIONS
 from slipway.engines.spark.spark_versions import RUNTIME
 from slipway.errors import ConfigError
 from slipway.run_catalog.rest_server import Served
 from slipway.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 
 DAYS = """\
 {{ config(materialized='incremental', incremental_strategy='insert_overwrite', partitioned_by=['read_on']) }}
@@ -35,62 +32,6 @@ select read_on, meter, kwh from {{ ref('consumption') }}
 where read_on >= (select max(read_on) as last_day from {{ this }})
 {% endif %}
 """
-FIRST = [("2024-05-01", "m1", "1.500"), ("2024-05-01", "m2", "2.000"), ("2024-05-01", "m3", "0.250")]
-SECOND = [("2024-05-02", "m1", "1.250"), ("2024-05-02", "m2", "3.000")]
-
-
-@contextmanager
-def started(folder: Path, *options: str) -> Iterator[str]:
-    """The address of a server, until the block ends."""
-    import pyspark
-
-    home, port = Path(pyspark.__file__).parent, free_port()
-    (folder / "conf").mkdir(parents=True)
-    (folder / "conf" / "spark-defaults.conf").write_text(QUICKLY, encoding="utf-8")
-    own = {"SPARK_HOME": str(home), "SPARK_CONF_DIR": str(folder / "conf"), "SPARK_LOCAL_IP": "127.0.0.1"}
-    settings = {
-        "spark.connect.grpc.binding.port": str(port),
-        "spark.ui.enabled": "false",
-        "spark.local.dir": str(folder),
-    }
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [
-                home / "bin" / "spark-submit",
-                *(
-                    "--class",
-                    "org.apache.spark.sql.connect.service.SparkConnectServer",
-                    "--master",
-                    "local[2]",
-                ),
-                *(part for key, value in settings.items() for part in ("--conf", f"{key}={value}")),
-                *options,
-                "spark-internal",
-            ],
-            env={**os.environ, **own, "SPARK_LOCAL_HOSTNAME": "localhost"},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        until = time.monotonic() + 300
-        while True:
-            with closing(socket.socket()) as trial:
-                if trial.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None, (folder / "log").read_text(encoding="utf-8")[-3000:]
-            assert time.monotonic() < until
-            time.sleep(0.2)
-        yield f"sc://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with Iceberg's jar and extensions, in the time zone of nobody and with ANSI off."""
     with started(
         tmp_path_factory.mktemp("server"),
-        *("--packages", RUNTIME, "--conf", f"spark.sql.extensions={EXTENSIONS}"),
+        *("--packages", RUNTIME, *WITH_EXTENSIONS),
         *("--conf", "spark.sql.ansi.enabled=false", "--conf", "spark.sql.session.timeZone=Asia/Tokyo"),
     ) as address:
         yield address
@@ -177,15 +118,15 @@ def test_a_server_without_extensions_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def by_server(project: Meters, server: str) -> Meters:
     """A project with two models that the server computes, and no Java of its own."""
-    project.edit(
-        "dbt_project.yml",
-        "    serving: {+schema: serving}",
-        "    serving: {+schema: serving, sites: {+engine: spark}, days: {+engine: spark}}",
-    )
+    compute_by_spark(project, "sites", "days")
     project.write("models/serving/days.sql", DAYS)
-    project.settings |= {"SLIPWAY_SPARK_REMOTE": server, "JAVA_HOME": "/nowhere"}
-    (project.landing / "readings" / "day-2.csv").unlink()
+    project.settings |= computed_by(server)
     return project
+
+
+def computed_by(server: str) -> dict[str, str]:
+    """Settings of a project that a server computes for, and that has no Java of its own."""
+    return {"SLIPWAY_SPARK_REMOTE": server, "JAVA_HOME": "/nowhere"}
 
 
 def days(project: Meters) -> list[tuple[str, ...]]:
@@ -203,6 +144,56 @@ def test_runs_that_a_server_computes(by_server: Meters) -> None:
     assert by_server.run()["release"] == 2
     assert days(by_server) == [*FIRST, *SECOND]
     assert not java_of(by_server)
+
+
+def test_python_models_that_a_server_computes(project: Meters, server: str) -> None:
+    """Their functions run in processes of the server, which has no module of the project."""
+    python_models.add_doubling(project)
+    project.write("python_models/serving/most.py", python_models.MERGED)
+    project.write("python_models/serving/most.yml", python_models.MERGED_YAML)
+    project.settings |= computed_by(server)
+    first = project.run()
+    assert {node["table"]: node["engine"] for node in first["nodes"]}["serving.doubles"] == "spark"
+    assert [kwh for _, kwh, _ in sorted(python_models.rows(project))] == ["3.000", "4.000", "0.500"]
+
+    # a changed function is sent anew
+    project.edit(f"{python_models.MODULES}/doubling.py", 'part["kwh"] * 2', 'part["kwh"] * 4')
+    project.readings("day-2.csv", "m1,2024-05-02,1.25,", "m9,2024-05-02,3,")
+    project.run()
+    assert sorted(kwh for _, kwh, _ in python_models.rows(project)) == ["1.000", "12.000", "5.000", "6.000", "8.000"]  # fmt: skip
+    most = {meter: str(kwh) for meter, kwh in project.rows("serving.most", "METER", "most")}
+    assert most == {"m1": "3.000", "m2": "4.000", "m3": "0.500", "m9": "12.000"}
+
+    # what a model returns is refused as by a session of this machine, and it sees no other table
+    project.write("models/curated/daily.sql", "select 1 as n\n")
+    project.run("--select", "daily")
+    refused = {
+        "column kwh is double, and is declared as decimal(12,3)": "dbt.ref('consumption').selectExpr('read_on', 'meter', 'double(kwh) as kwh', '1 as made')",
+        "TABLE_OR_VIEW_NOT_FOUND": "session.table('dev.curated.daily')",
+        "spark.sql.ansi.enabled is false": "(session.conf.set('spark.sql.ansi.enabled', 'false'), dbt.ref('consumption'))[1]",
+    }
+    for at, returned in enumerate(refused.values()):
+        python_models.add_returning(project, f"refused_{at}", returned)
+    failed = project.run(code=1)
+    for at, why in enumerate(refused):
+        assert why in python_models.message(failed, f"serving.refused_{at}")
+    assert not java_of(project)
+
+
+def test_batches_that_a_server_computes(project: Meters, server: str) -> None:
+    bare(project)
+    project.settings |= computed_by(server)
+    for engine in ("duckdb", "spark"):
+        project.write(f"models/serving/by_{engine}.sql", batches.MODEL.format(engine=engine, time="seen_at"))
+    batches.land(project, "seen_at", *batches.FIRST)
+    project.run(*batches.WHOLE)
+    assert batches.said(project, "by_spark") == batches.said(project, "by_duckdb")
+    batches.land(project, "seen_at", *batches.FIRST[:2], *batches.LATE)
+    project.run(*batches.LATER)
+    rows, *_ = batches.said(project, "by_spark")
+    assert batches.said(project, "by_spark") == batches.said(project, "by_duckdb")
+    assert sorted(row["k"] for row in rows) == [1, 2, 3, 5]
+    assert not java_of(project)
 
 
 def test_ctrl_c_ends_only_what_the_run_computes(by_server: Meters, run: SparkRun) -> None:

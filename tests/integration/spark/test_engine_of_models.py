@@ -11,18 +11,11 @@ from typing import Any
 
 import pytest
 from tests.harness.projects import Meters
+from tests.integration.spark.both_engines import FIRST, LATE, SECOND, compute_by_spark, late
 from tests.integration.spark.conftest import java_of, left_behind, starts_soon
 
 from slipway.engines.writers import ENGINE
 
-LATE = """\
-{{ config(materialized='incremental', incremental_strategy='insert_overwrite', partitioned_by=['read_on']) }}
-select read_on, meter, kwh, '{{ engine() }}' as made_by
-from {{ ref('consumption') }}
-{% if is_incremental() %}
-where read_on >= (select max(read_on) as last_day from {{ this }})
-{% endif %}
-"""
 SEEN = """\
 {{ config(materialized='incremental', incremental_strategy='append', engine='spark') }}
 select meter, read_on
@@ -32,15 +25,6 @@ where read_on > (select max(read_on) as last_day from {{ this }})
 {% endif %}
 """
 BY_SPARK = {"serving.sites", "serving.late", "serving.seen"}
-FIRST = [("2024-05-01", "m1", "1.500"), ("2024-05-01", "m2", "2.000"), ("2024-05-01", "m3", "0.250")]
-SECOND = [("2024-05-02", "m1", "1.250"), ("2024-05-02", "m2", "3.000")]
-
-
-def late(project: Meters) -> list[tuple[str, str, str]]:
-    return sorted(
-        (str(day), meter, str(kwh))
-        for day, meter, kwh in project.rows("serving.late", "read_on", "meter", "kwh")
-    )
 
 
 def built(manifest: dict[str, Any]) -> set[str]:
@@ -50,15 +34,10 @@ def built(manifest: dict[str, Any]) -> set[str]:
 @pytest.fixture
 def mixed(project: Meters) -> Meters:
     """Three models of Spark after two of DuckDB: by folder, in the model, and one that reads another."""
-    project.edit(
-        "dbt_project.yml",
-        "    serving: {+schema: serving}",
-        "    serving: {+schema: serving, sites: {+engine: spark}, late: {+engine: spark}}",
-    )
+    compute_by_spark(project, "sites", "late")
     project.write("models/serving/late.sql", LATE)
     starts_soon(project)
     project.write("models/serving/seen.sql", SEEN)
-    (project.landing / "readings" / "day-2.csv").unlink()
     return project
 
 

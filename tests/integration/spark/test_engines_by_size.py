@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from tests.harness.projects import Meters
+from tests.integration.spark.both_engines import LATE
 from tests.integration.spark.conftest import left_behind, starts_soon
-from tests.integration.spark.test_engine_of_models import LATE
 
 SITES = "    serving: {+schema: serving, sites: {+engine: auto, +spark_above: 1 B}}"
 

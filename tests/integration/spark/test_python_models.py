@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.harness.projects import Meters
-from tests.integration.spark.conftest import QUICKLY
+from tests.integration.spark.conftest import starts_soon
 
 from slipway.engines.writers import ENGINE
 
@@ -62,15 +62,26 @@ MODULES = "python_modules"
 
 @pytest.fixture
 def doubling(project: Meters) -> Meters:
-    """A Python model of Spark between models of DuckDB, and one that merges."""
-    project.put("../spark/spark-defaults.conf", QUICKLY)
-    project.settings["SPARK_CONF_DIR"] = str(project.folder / "spark")
+    """A Python model of Spark between models of DuckDB."""
+    starts_soon(project)
+    add_doubling(project)
+    return project
+
+
+def add_doubling(project: Meters) -> None:
+    """Add a Python model of Spark that calls a function of a module of the project; one day has landed."""
     project.edit("profiles.yml", "database: dev,", f"database: dev, module_paths: [{MODULES}],")
     project.write(f"{MODULES}/doubling.py", FUNCTIONS)
     project.write("python_models/serving/doubles.py", MODEL)
     project.write("python_models/serving/doubles.yml", YAML)
     (project.landing / "readings" / "day-2.csv").unlink()
-    return project
+
+
+def add_returning(project: Meters, name: str, returned: str) -> None:
+    """Add a Python model of Spark with the columns of the other one, by the expression that it returns."""
+    code = f"def model(dbt, session):\n    dbt.config(materialized='table', engine='spark')\n    dbt.ref('consumption')\n    return {returned}\n"
+    project.write(f"python_models/serving/{name}.py", code)
+    project.write(f"python_models/serving/{name}.yml", YAML.replace("doubles", name))
 
 
 def rows(project: Meters) -> list[tuple[str, str, str]]:
@@ -132,6 +143,9 @@ REFUSED = {
     "spark.sql.ansi.enabled is false": (
         "(session.conf.set('spark.sql.ansi.enabled', 'false'), dbt.ref('consumption'))[1]"
     ),
+    "the model returned a frame of another session": (
+        "__import__('pyspark').sql.SparkSession.builder.getOrCreate().sql('select 1 as kwh')"
+    ),
     "TABLE_OR_VIEW_NOT_FOUND": "session.table('dev.curated.daily')",
     "NULL value appeared in non-nullable field": "dbt.ref('consumption').selectExpr('read_on', 'meter', 'cast(null as decimal(12,3)) as kwh', '1 as made')",
 }
@@ -142,9 +156,7 @@ def test_what_a_model_returns_is_refused_by_name(doubling: Meters) -> None:
     doubling.write("models/curated/daily.sql", "select 1 as n\n")
     doubling.run("--select", "daily")
     for at, returned in enumerate(REFUSED.values()):
-        code = f"def model(dbt, session):\n    dbt.config(materialized='table', engine='spark')\n    dbt.ref('consumption')\n    return {returned}\n"
-        doubling.write(f"python_models/serving/refused_{at}.py", code)
-        doubling.write(f"python_models/serving/refused_{at}.yml", YAML.replace("doubles", f"refused_{at}"))
+        add_returning(doubling, f"refused_{at}", returned)
     failed = doubling.run(code=1)
     for at, why in enumerate(REFUSED):
         assert why in message(failed, f"serving.refused_{at}")

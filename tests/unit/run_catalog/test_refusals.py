@@ -21,8 +21,10 @@ from pyiceberg.table import Table
 from pyiceberg.types import IntegerType, NestedField
 from tests.harness.catalog_runs import RUN, CatalogRun, numbers
 from tests.harness.certificates import certificate
+from tests.harness.proxy import running
 
 from slipway.errors import ConfigError
+from slipway.run_catalog.catalog import RunCatalog
 from slipway.run_catalog.rest_server import Listening, serving
 from slipway.settings import Settings
 
@@ -288,6 +290,19 @@ def test_the_right_token_is_needed(run: CatalogRun) -> None:
     assert again.token != run.served.token
 
 
+def test_catalogs_of_a_run_at_one_address_are_told_apart_by_their_tokens(run: CatalogRun) -> None:
+    sees_nothing = RunCatalog(run.place.tables, RUN, {})
+    with serving(run.catalog) as served, running(served.uri) as tunnel:
+        beside = served.beside(sees_nothing)
+        assert beside.uri == served.uri
+        assert beside.token != served.token
+        for token, there in ((served.token, True), (beside.token, False)):
+            with RestCatalog("run", uri=tunnel.address, token=token) as client:
+                assert client.table_exists(run.names["other"]) is there
+        with pytest.raises(UnauthorizedError):
+            RestCatalog("run", uri=tunnel.address, token="neither")
+
+
 def test_the_catalog_is_closed_when_the_run_has_ended(run: CatalogRun) -> None:
     with serving(run.catalog) as served, requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {served.token}"
@@ -437,6 +452,11 @@ def test_the_token_is_encrypted_where_other_machines_ask(
         pytest.param(Settings(run_catalog_listen="127.0.0.1:70000"), "no host with a port", id="large-port"),
         pytest.param(Settings(run_catalog_uri="here"), "it is no address", id="no-address"),
         pytest.param(
+            Settings(run_catalog_uri="jdbc:postgresql://lake/catalog?password=geheim"),
+            r"names a database: a catalog in a database refuses nothing (?!.*geheim)",
+            id="database",
+        ),
+        pytest.param(
             Settings(run_catalog_certificate="/nowhere.pem"), "it cannot be used", id="no-certificate"
         ),
     ],
@@ -453,6 +473,8 @@ def test_settings_that_can(run: CatalogRun) -> None:
         Settings(run_catalog_listen="0.0.0.0:0", run_catalog_uri="https://lake.example.org/run")
     )
     assert run.serve(behind).uri == "https://lake.example.org/run"
+    tunnel = Listening.of(Settings(run_catalog_listen="127.0.0.1:0", run_catalog_uri="http://127.0.0.1:8181"))
+    assert run.serve(tunnel).uri == "http://127.0.0.1:8181"
     taken = urlsplit(run.served.uri).port
     with (
         pytest.raises(ConfigError, match="cannot listen on"),

@@ -130,6 +130,16 @@ def modules_of(code: str) -> tuple[dict[str, str], set[str]]:
     return own, others - {name.partition(".")[0] for name in own} - sys.stdlib_module_names
 
 
+def module_files(code: str) -> dict[str, str]:
+    """The same own modules by the file that each is imported from, below a folder of Python's path."""
+    found = {}
+    for name, source in modules_of(code)[0].items():
+        path = own_module(name)
+        end = "/__init__.py" if path and path.name == "__init__.py" else ".py"
+        found[name.replace(".", "/") + end] = source
+    return found
+
+
 def texts_of(code: str) -> list[str]:
     """The texts that Python code works with: constants and parts of f-strings, without docstrings."""
     return [text for text, _ in placed_texts(code)]

@@ -6,7 +6,9 @@ Source: Apache Spark 4.1, "Spark Connect Overview", and "Connecting to Spark Con
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,9 +16,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from slipway.counts import plural
-from slipway.engines.spark.session_settings import SEMANTICS, catalog_properties, check_session
+from slipway.engines.spark.session_settings import (
+    DEFAULT_CATALOG,
+    SEMANTICS,
+    catalog_properties,
+    check_session,
+)
 from slipway.engines.spark.spark_versions import check_same, package_version
 from slipway.errors import ConfigError, first_line
+from slipway.processes import temporary
 from slipway.run_catalog.rest_server import Served
 from slipway.secrets import remember
 from slipway.settings import Settings, variable
@@ -104,7 +112,12 @@ def check_client() -> None:
 
 @contextmanager
 def connect_session(
-    remote: Remote, name: str, served: Served, *, on_s3: bool = False
+    remote: Remote,
+    name: str,
+    served: Served,
+    *,
+    on_s3: bool = False,
+    modules: Mapping[str, str] | None = None,
 ) -> Iterator[SparkSession]:
     """Begin a session on a server, and end it with the block; the server and other sessions go on.
 
@@ -113,6 +126,7 @@ def connect_session(
         name: what the tables are found under.
         served: the run's catalog.
         on_s3: whether a table that it reads or writes is on S3.
+        modules: source of Python modules that functions of the session import, by file; only this session finds them.
 
     Raises:
         ConfigError: the server cannot be reached, cannot reach the run's catalog, or computes something else.
@@ -128,10 +142,16 @@ def connect_session(
     try:
         try:
             check_same(spark.version)
-            for key, value in {**SEMANTICS, **catalog_properties(name, served)}.items():
+            for key, value in {
+                **SEMANTICS,
+                DEFAULT_CATALOG: name,
+                **catalog_properties(name, served),
+            }.items():
                 with suppress(Exception):  # what cannot be set is refused below, by what it is
                     spark.conf.set(key, value)
             check_session(spark, on_s3=on_s3)
+            if modules:
+                _send(spark, modules)
         except ConfigError:
             raise
         except Exception as error:
@@ -167,6 +187,20 @@ def _wait_for(remote: Remote) -> None:
         ) from None
     finally:
         channel.close()
+
+
+def _send(spark: SparkSession, modules: Mapping[str, str]) -> None:
+    """Send Python modules to a server, for functions of this session."""
+    with temporary("modules") as folder:
+        archive = folder / "modules.zip"
+        with zipfile.ZipFile(archive, "w") as opened:
+            for file, source in modules.items():
+                opened.writestr(file, source)
+        before = list(sys.path)
+        try:
+            spark.addArtifacts(str(archive), pyfile=True)
+        finally:
+            sys.path[:] = before  # pyspark adds the archive, and here the modules are where they were
 
 
 def _check_catalog(spark: SparkSession, name: str, served: Served) -> None:

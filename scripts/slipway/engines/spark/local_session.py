@@ -10,7 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.engines.spark.session_settings import CATALOGS, REQUIRED, catalog_properties, check_session
+from slipway.engines.spark.session_settings import (
+    CATALOGS,
+    DEFAULT_CATALOG,
+    REQUIRED,
+    catalog_properties,
+    check_session,
+)
 from slipway.engines.spark.spark_versions import CANNOT_COMPUTE, fetching, installed, jars
 from slipway.errors import ConfigError, first_line
 from slipway.processes import remove_left_over, temporary
@@ -63,7 +69,7 @@ def local_session(
             "spark.sql.warehouse.dir": f"file://{folder}",
             "spark.local.dir": str(folder),
             **REQUIRED,
-            "spark.sql.defaultCatalog": name,
+            DEFAULT_CATALOG: name,
             # where a file is before it is sent to S3
             **catalog_properties(name, served, {"s3.staging-dir": str(folder)} if on_s3 else None),
         }

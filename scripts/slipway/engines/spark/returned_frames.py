@@ -6,22 +6,23 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from slipway.engines.spark.session_settings import check_session
+from slipway.engines.spark.session_settings import check_session, functions_of
 from slipway.engines.spark.translation.scopes import quoted
 from slipway.errors import ContractError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import DataType
 
 
-def check_frame(frame: Any, names: Sequence[str], model: str) -> None:
+def check_frame(frame: Any, names: Sequence[str], model: str, session: SparkSession) -> None:
     """Refuse what a model returned if it is no data frame of Spark, or has other columns than are declared.
 
     Args:
         frame: what was returned.
         names: of the declared columns.
         model: for messages.
+        session: the one that the model was given.
 
     Raises:
         ConfigError: the model has changed settings of the session on which results depend.
@@ -35,7 +36,13 @@ def check_frame(frame: Any, names: Sequence[str], model: str) -> None:
             "a model of Spark gives its rows as a DataFrame of Spark",
             "Return one: session.createDataFrame(rows, schema)",
         )
-    check_session(frame.sparkSession)
+    if frame.sparkSession is not session:
+        raise ContractError(
+            f"{model}: the model returned a frame of another session",
+            "that session has tables which the model does not name, and they would be read unnoticed",
+            "Use the session that the model is given, and no getOrCreate()",
+        )
+    check_session(session)
     found, declared = [{name.lower(): name for name in some} for some in (frame.columns, names)]
     if len(found) < len(frame.columns):
         counted = Counter(name.lower() for name in frame.columns)
@@ -61,8 +68,7 @@ def cast_safely(frame: DataFrame, kinds: dict[str, DataType], model: str) -> Dat
     Raises:
         ContractError: a column has another type, of which values could be changed in silence.
     """
-    from pyspark.sql.functions import col
-
+    col = functions_of(frame.sparkSession).col
     said, chosen = [], []
     for field in frame.schema.fields:
         wanted = kinds.get(field.name.lower(), field.dataType)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 _ANSI, _ZONE, _CASE = "spark.sql.ansi.enabled", "spark.sql.session.timeZone", "spark.sql.caseSensitive"
 _EXTENSIONS = "spark.sql.extensions"
+DEFAULT_CATALOG = "spark.sql.defaultCatalog"
+"""Where a table is looked for whose catalog is not named."""
+
 CATALOGS = "spark.sql.catalog."
 """What the settings of catalogs begin with; a token is among them."""
 
@@ -57,8 +60,22 @@ def catalog_properties(name: str, served: Served, store: Mapping[str, str] | Non
 
 def functions_of(spark: SparkSession) -> Any:
     """pyspark's functions for a session: it has one set for sessions in this process, and one for those on a Spark Connect server."""
-    where = "pyspark.sql.connect" if "connect" in type(spark).__module__ else "pyspark.sql"
-    return import_module(f"{where}.functions")
+    return import_module(f"{'pyspark.sql.connect' if is_remote(spark) else 'pyspark.sql'}.functions")
+
+
+def is_remote(spark: SparkSession) -> bool:
+    """Whether a session is one on a Spark Connect server."""
+    return "connect" in type(spark).__module__
+
+
+def make_active(spark: SparkSession) -> None:
+    """Have pyspark take a session on a server for the one of this thread.
+
+    Without it, Spark Connect gives a checkpoint of one session to whichever was begun first (``proto_to_remote_cached_dataframe`` of pyspark 4.1).
+    Frames of a session in this process know their own.
+    """
+    if is_remote(spark):
+        type(spark)._active_session.session = spark
 
 
 def check_session(spark: SparkSession, *, on_s3: bool = False) -> None:

@@ -14,7 +14,7 @@ from pyiceberg.table import Table
 from slipway.engines.spark.computed_rows import computed_rows
 from slipway.engines.spark.connect_session import Remote, check_client, connect_session
 from slipway.engines.spark.local_session import local_session
-from slipway.engines.spark.session_settings import catalog_properties
+from slipway.engines.spark.session_settings import catalog_properties, is_remote, make_active
 from slipway.engines.spark.spark_versions import installed
 from slipway.engines.spark.spark_writer import SparkWriter, in_one_line
 from slipway.engines.spark.translation.scopes import quoted
@@ -23,7 +23,7 @@ from slipway.errors import ConfigError, SlipwayError
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.run_catalog.catalog import RunCatalog
-from slipway.run_catalog.rest_server import Listening, serving
+from slipway.run_catalog.rest_server import Listening, Serving, serving
 from slipway.settings import Settings, variable
 from slipway.sql_text import unquoted
 from slipway.storage.s3 import is_s3
@@ -75,7 +75,9 @@ class SparkOfRun:
         self._lock = threading.RLock()
         self._open = ExitStack()
         self._catalog: RunCatalog | None = None
+        self._served: Serving | None = None
         self._session: SparkSession | None = None
+        self._sessions: list[SparkSession] = []  # that one, and those of Python models on a server
         self._refusal: SlipwayError | None = None
 
     def writer(self, reads: Sequence[Table], translate: Callable[[str], str]) -> SparkWriter:
@@ -94,7 +96,6 @@ class SparkOfRun:
         self, reads: Sequence[Table], sql: str, columns: Sequence[tuple[str, str]], model: str
     ) -> AbstractContextManager[str]:
         """A query of DuckDB with the rows that Spark computes, while the block lasts; see ``computed_rows``."""
-        _check_here(model, "the rows of a batch are taken from files of this machine")
         self._showing(reads)
         return computed_rows(self._begun, sql, columns, model)
 
@@ -139,7 +140,7 @@ class SparkOfRun:
                 self._catalog.pin(TableName.of(table.name()), table.metadata_location)
             return self._catalog
 
-    def python(self, own: TableName, reads: Sequence[Table]) -> PythonOfSpark:
+    def python(self, own: TableName, reads: Sequence[Table], modules: Mapping[str, str]) -> PythonOfSpark:
         """What a Python model is run with: a session of its own, which sees nothing but what the model reads and its own table.
 
         Anything else that its code asked for would be read without being noted as an input.
@@ -147,37 +148,45 @@ class SparkOfRun:
         Args:
             own: the table of the model.
             reads: the tables that it reads, as the run sees them.
+            modules: source of the project's modules that it imports, by file; a server is sent them for its functions.
 
         Raises:
-            ConfigError: Spark is on a server, or cannot reach the warehouse.
+            ConfigError: Spark cannot be started or used, or cannot reach the warehouse.
         """
-        _check_here(str(own), "the server does not have the packages of the project that its functions need")
         published = {name: place for name, place in self._published().items() if name == own}
         catalog = RunCatalog(self._tables, self._run_id, published)
         for table in reads:
             catalog.pin(TableName.of(table.name()), table.metadata_location)
         self._showing(())
+        name = self._tables.environment.name
         with self._lock:
-            session = self._begun().newSession()
-            served = self._open.enter_context(serving(catalog))
-        for key, value in catalog_properties(self._tables.environment.name, served).items():
+            first = self._begun()
+            assert self._served is not None
+            served = self._served.beside(catalog)
+            if remote := self._remote:
+                begun = connect_session(remote, name, served, on_s3=self._on_s3, modules=modules)
+                session = self._open.enter_context(begun)
+                self._sessions.append(session)
+                make_active(session)  # for the code of the model, which this thread runs next
+                return PythonOfSpark(session, catalog)
+        session = first.newSession()
+        for key, value in catalog_properties(name, served).items():
             session.conf.set(key, value)
         return PythonOfSpark(session, catalog)
 
     def cancel(self) -> None:
         """End the jobs that are under way, each with an error of its model."""
-        session = self._session
-        if session is None:
-            return
-        if Remote.of(Settings.read()):
-            session.interruptAll()  # of this session; the server has others
-        else:
-            session.sparkContext.cancelAllJobs()
+        for session in list(self._sessions):
+            if is_remote(session):
+                session.interruptAll()  # of this session; the server has others
+            else:
+                session.sparkContext.cancelAllJobs()
 
     def close(self) -> None:
         """End session and catalog, if they have begun."""
         with self._lock:
             self._session = None
+            self._sessions.clear()
             self._open.close()
 
     def _begun(self) -> SparkSession:
@@ -188,6 +197,7 @@ class SparkOfRun:
                 assert self._catalog is not None
                 try:
                     self._session = self._open.enter_context(self._begin(self._catalog))
+                    self._sessions.append(self._session)
                 except SlipwayError as error:
                     self._refusal = error
                     raise
@@ -195,30 +205,26 @@ class SparkOfRun:
 
     @contextmanager
     def _begin(self, catalog: RunCatalog) -> Iterator[SparkSession]:
-        settings, name = Settings.read(), self._tables.environment.name
-        remote, on_s3 = Remote.of(settings), any(is_s3(place.warehouse) for place in self._places)
-        with serving(catalog, Listening.of(settings) if remote else None) as served:
+        remote, name = self._remote, self._tables.environment.name
+        # other machines reach a catalog only where the session is on one
+        listening = Listening.of(Settings.read()) if remote else None
+        with serving(catalog, listening) as self._served:
+            served = self._served
             begun = (
-                connect_session(remote, name, served, on_s3=on_s3)
+                connect_session(remote, name, served, on_s3=self._on_s3)
                 if remote
-                else local_session(name, served, on_s3=on_s3)
+                else local_session(name, served, on_s3=self._on_s3)
             )
             with begun as session:
                 yield session
 
+    @property
+    def _remote(self) -> Remote | None:
+        return Remote.of(Settings.read())
 
-def _check_here(model: str, why: str) -> None:
-    """Refuse what only a session of this machine does.
-
-    Raises:
-        ConfigError: the session is one of a Spark Connect server.
-    """
-    if Remote.of(Settings.read()):
-        raise ConfigError(
-            f"{model} cannot be computed by a Spark Connect server",
-            why,
-            f"Unset {variable('spark_remote')}, or let DuckDB compute it",
-        )
+    @property
+    def _on_s3(self) -> bool:
+        return any(is_s3(place.warehouse) for place in self._places)
 
 
 def check_ready() -> None:

@@ -30,7 +30,7 @@ from slipway.engines.duckdb.target import new_table, only_describes, target_upda
 from slipway.engines.spark.keyed_rows import change_rows
 from slipway.engines.spark.merge_statement import KEYED, KeyedChange, keyed_change, replaced_partitions
 from slipway.engines.spark.returned_frames import cast_safely, check_frame
-from slipway.engines.spark.session_settings import functions_of
+from slipway.engines.spark.session_settings import functions_of, make_active
 from slipway.engines.spark.translation.scopes import quoted
 from slipway.engines.writers import ENGINE, SPARK
 from slipway.errors import ConfigError, SlipwayError, first_line
@@ -179,13 +179,14 @@ class _Write:
         self, spark: SparkSession, given: object, query: Schema, target: Schema, change: KeyedChange | None
     ) -> None:
         """Write rows; those columns that the table has are cast to its types."""
+        make_active(spark)
         name = ".".join(map(quoted, (self.tables.environment.name, *self.request.identifier)))
         kinds = {field.name.lower(): field.dataType for field in spark.table(name).schema.fields}
         names = [field.name for field in query.fields]
         if isinstance(given, str):
             found = self._queried(spark, given, names)
         else:
-            check_frame(given, names, self.request.model)
+            check_frame(given, names, self.request.model, spark)
             found = cast_safely(cast("DataFrame", given), kinds, self.request.model)
             if self.request.sorted_by:
                 found = found.localCheckpoint()  # Spark would compute it once to find out how to sort it

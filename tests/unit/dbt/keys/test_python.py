@@ -13,6 +13,7 @@ from slipway.dbt.keys import python_code
 from slipway.dbt.keys.python_code import (
     environment,
     imports,
+    module_files,
     modules_of,
     own_module,
     python_form,
@@ -76,6 +77,15 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
     for name in [name for name in sys.modules if name.startswith("ownlibrary")]:
         del sys.modules[name]
+
+
+def test_own_modules_are_found_by_the_files_that_another_machine_needs(library: Path) -> None:
+    files = module_files("from ownlibrary import first\nimport duckdb\n")
+    assert files == {
+        f"ownlibrary/{name}": (library / name).read_text(encoding="utf-8")
+        for name in ("__init__.py", "first.py", "second.py")
+    }
+    assert module_files("import json\n") == {}
 
 
 def test_modules_of_the_project_count_by_code_and_installed_ones_by_version(library: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from slipway.engines.duckdb.request import Increment, WriteRequest
-from slipway.engines.spark.spark_of_run import _check_here, check_place
+from slipway.engines.spark.spark_of_run import check_place
 from slipway.engines.spark.spark_writer import check_supported, reason_of
 from slipway.environments.environment import Environment, Mode
 from slipway.errors import ConfigError
@@ -117,11 +117,3 @@ def test_a_warehouse_that_spark_does_not_reach_is_refused(
         return
     with pytest.raises(ConfigError, match=f"its warehouse is {warehouse}, and Spark reads and writes only"):
         check_place(place)
-
-
-def test_what_only_this_machine_does_is_refused_with_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SLIPWAY_SPARK_REMOTE", raising=False)
-    _check_here("layer.x", "it needs files")
-    monkeypatch.setenv("SLIPWAY_SPARK_REMOTE", "sc://localhost:15002")
-    with pytest.raises(ConfigError, match="by a Spark Connect server: it needs files"):
-        _check_here("layer.x", "it needs files")
