@@ -24,7 +24,6 @@ from slipway.query import sandbox
 from slipway.releases.cut import Cut
 from slipway.releases.lookup import environment_of, find_run
 from slipway.sql_text import literal, quote
-from slipway.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -144,10 +143,8 @@ def begin_to_connect(environment: Environment, sql: str, *, files: bool = False)
     """
     with_keys = files and "s3" in sql.lower()
     # a table is named as layer.table, or all of them are listed
-    reads_tables = "." in sql or _LISTS_TABLES.search(sql)
-    extensions: Sequence[str] = engine.OF_ICEBERG if reads_tables else ()
-    if files or with_keys or is_s3(environment.warehouse):
-        extensions = engine.EXTENSIONS
+    scans = "." in sql or _LISTS_TABLES.search(sql) is not None
+    extensions = engine.EXTENSIONS if files else engine.extensions_of(environment, scans=scans)
     pool = ThreadPoolExecutor(max_workers=1)
     opened = pool.submit(
         engine.connect,
@@ -189,6 +186,8 @@ def run_query(
         connect = connect or begin_to_connect(environment, sql, files=files)
         scans, unreadable = _scans(published, cut, sql, opened, None if files else reads)
         connection = connect()
+        if scans:
+            engine.load_extensions(connection, engine.OF_ICEBERG)  # which does nothing where they are loaded
         _create_views(connection, _database(environment.name, cut), scans)
         sandbox.check_paths(sql, reads)
         sandbox.shut(connection, reads, files=files)
@@ -296,8 +295,6 @@ def _create_views(connection: duckdb.DuckDBPyConnection, called: str, scans: Map
     database = quote(called)
     connection.execute(f"attach if not exists ':memory:' as {database}")
     connection.execute(f"use {database}")
-    if scans:
-        engine.load_extensions(connection, engine.OF_ICEBERG)  # nothing where they are loaded
     for (schema, table), scan in scans.items():
         connection.execute(f"create schema if not exists {database}.{quote(schema)}")
         connection.execute(f"create view {database}.{quote(schema)}.{quote(table)} as from {scan}")

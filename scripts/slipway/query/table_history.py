@@ -194,8 +194,11 @@ class Rows:
         if where:
             _check(where)
         environment = history.published.environment
-        self.con = engine.connect(environment, environment.home, once=sandbox.CONFIG)
+        extensions = engine.extensions_of(environment, scans=False)
+        self.con = engine.connect(environment, environment.home, once=sandbox.CONFIG, extensions=extensions)
         self.by_files = all(map(self._is_of_files, history.periods))
+        if not self.by_files:
+            engine.load_extensions(self.con, engine.OF_ICEBERG)
         locations: set[str] = set()
         for period in history.periods:
             if self.by_files:

@@ -121,7 +121,9 @@ def source_files(published: Published, source: Source, newest: int) -> Iterator[
     if snapshot is None:  # expired
         return
     scan = whole_scan(table, snapshot)
-    connection = engine.connect(published.environment, published.environment.home)
+    environment = published.environment
+    extensions = engine.extensions_of(environment)
+    connection = engine.connect(environment, environment.home, extensions=extensions)
     try:
         with scanning(connection, table):
             connection.execute(

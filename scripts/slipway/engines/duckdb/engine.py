@@ -302,6 +302,17 @@ def connect(
     return connection
 
 
+def extensions_of(environment: Environment, *, scans: bool = True) -> tuple[str, ...]:
+    """The extensions that an environment's tables are read with: only a warehouse on S3 needs httpfs, which takes a tenth of a second to load.
+
+    Args:
+        environment: whose tables.
+        scans: they are read by their metadata; otherwise only their data files are.
+    """
+    own = ("httpfs",) if is_s3(environment.warehouse) else ()
+    return (*own, *OF_ICEBERG) if scans else own
+
+
 class Secret:
     """The warehouse's bucket in DuckDB: region, endpoint and the keys of the moment.
 

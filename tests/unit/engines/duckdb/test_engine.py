@@ -28,6 +28,20 @@ def test_extensions_are_loaded_without_a_home(home: str | None, monkeypatch: pyt
         )  # DuckDB looks for a home then, too
 
 
+@pytest.mark.parametrize(
+    ("warehouse", "extensions"),
+    [
+        ("file:///lake", {"avro", "iceberg"}),
+        ("s3://bucket/lake", {"httpfs", "avro", "iceberg"}),
+        ("s3a://bucket/lake", {"httpfs", "avro", "iceberg"}),
+    ],
+)
+def test_only_a_warehouse_on_s3_needs_httpfs(warehouse: str, extensions: set[str], tmp_path: Path) -> None:
+    environment = Environment("dev", Mode.EXPLORATORY, warehouse, {}, "", tmp_path)
+    assert set(engine.extensions_of(environment)) == extensions
+    assert set(engine.extensions_of(environment, scans=False)) == extensions - {"avro", "iceberg"}
+
+
 def test_a_home_that_is_there_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with duckdb.connect() as connection:
