@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slipway.contracts.classification import Classifications, strictest
 from slipway.errors import DamagedError
@@ -39,13 +39,18 @@ def classified_in(
     Raises:
         ConfigError: a contract cannot be understood, so that it is not known what it classifies.
     """
-    described, records = None, published.records
-    with suppress(DamagedError):  # what contracts declare holds all the same
-        last = records.last_release()
-        described = records.dbt_manifest(last.run_id) if last else None
+    described = _described(published)
     given = classifications_of(project, described, show_classified=show_classified)
     columns = TablesOfCut(published, cut)
-    return with_lineage(given, described, tables, columns, records, columns.made)
+    return with_lineage(given, described, tables, columns, published.records, columns.made)
+
+
+def _described(published: Published) -> dict[str, Any] | None:
+    """dbt's manifest of the last release; None where it is not known."""
+    with suppress(DamagedError):  # what contracts declare holds all the same
+        last = published.records.last_release()
+        return published.records.dbt_manifest(last.run_id) if last else None
+    return None
 
 
 def classified_result(
@@ -66,13 +71,17 @@ def classified_result(
     Raises:
         ConfigError: a contract cannot be understood, so that it is not known what it classifies.
     """
-    tables = cut.mentioned_in(sql)
-    classified = classified_in(project, published, tables, cut)
+    described = _described(published)
+    given = classifications_of(project, described)
+    if not any(map(_strict, given.by_name.values())):
+        return {}  # columns that are made from others have no other classifications than these
+    tables, known = cut.mentioned_in(sql), TablesOfCut(published, cut)
+    classified = with_lineage(given, described, tables, known, published.records, known.made)
     by_table = {name: classified.of_table(name).by_name for name in tables}
     if not any(any(map(_strict, found.values())) for found in by_table.values()):
         return {}
     try:
-        query = _resolved(published.environment.name, sql, TablesOfCut(published, cut), tables)
+        query = _resolved(published.environment.name, sql, known, tables)
     except UnknownPlanError:
         return _shown({name: frozenset().union(*_of_name(by_table.values(), name)) for name in columns})
     return _shown({name: _of_sources(by_table, query, name) for name in columns})
