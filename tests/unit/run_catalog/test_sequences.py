@@ -212,7 +212,11 @@ def state(table: Table) -> dict[str, Any]:
         "orders": [one.model_dump_json() for one in metadata.sort_orders],
         "location": metadata.location,
         "uuid": metadata.table_uuid,
-        "properties": {key: value for key, value in metadata.properties.items() if key != "gc.enabled"},
+        "properties": {
+            key: value
+            for key, value in metadata.properties.items()
+            if key not in ("gc.enabled", "write.parquet.compression-codec")
+        },
         "refs": {name: place[ref.snapshot_id] for name, ref in metadata.refs.items()},
         "snapshots": [
             (
