@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from tests.integration.spark.both_engines import Both, rows
 
 from slipway.engines.duckdb.constraints import Contract
 from slipway.errors import ContractError
+from slipway.iceberg.metadata_files import data_files
 
 ROWS = """
 select cast(n as bigint) as id, cast(n as decimal(12, 3)) / 8 as share, cast(n as varchar(10)) as name,
@@ -29,6 +31,15 @@ def test_a_table_with_columns_of_many_types(both: Both) -> None:
     both.check()
     both.write("select cast(1 as bigint) as id, 'a' as name")
     both.check()
+
+
+def test_both_compress_alike(both: Both) -> None:
+    both.write("select 1 as n")
+    for table in both.bases.values():
+        assert table is not None
+        (file,) = data_files(table)
+        with table.io.new_input(file.file_path).open() as opened:
+            assert pq.ParquetFile(opened).metadata.row_group(0).column(0).compression == "ZSTD"
 
 
 def test_columns_with_names_of_any_characters(both: Both) -> None:
