@@ -7,6 +7,7 @@ them: all in one step where the catalog can.
 
 from pyiceberg.typedef import IcebergBaseModel, IcebergRootModel
 
-# pydantic builds a validator when a model is first used, not when it is defined: of the many of pyiceberg a command uses few
+# pydantic builds a validator when a model is first used, not when it is defined: of the many of pyiceberg a command uses few;
+# only pydantic 2.14 and later do so in several threads
 for _base in (IcebergBaseModel, IcebergRootModel):
     _base.model_config["defer_build"] = True
