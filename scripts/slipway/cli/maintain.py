@@ -98,6 +98,8 @@ def _explain(plan: Plan, written: int | None) -> None:
         )
     else:
         output.line("There is nothing to do.")
+    for why in _chosen(plan):
+        output.message(why)
     for left in plan.left:
         output.message(f"{left.table} was not touched: {left.why.rstrip('.')}.")
     release, run = plan.reach.release, plan.reach.run
@@ -109,6 +111,17 @@ def _explain(plan: Plan, written: int | None) -> None:
         output.line(f"Replay reaches back to run {run.run_id} of {figures.moment(run.started_at)} UTC.")
     verb = "Would remove" if written is None else "Removed"
     output.line(f"{verb} {figures.size(plan.size)}.")
+
+
+def _chosen(plan: Plan) -> list[str]:
+    """Which engine compacts a table that another one might compact, and why."""
+    from slipway.maintenance.steps import Compact
+
+    return [
+        f"{step.table} is compacted {step.why.rstrip('.')}."
+        for step in plan.steps
+        if isinstance(step, Compact) and step.why
+    ]
 
 
 def _described(step: Step) -> tuple[str, str, str]:
@@ -161,7 +174,14 @@ def _step(step: Step) -> dict[str, Any]:
 
     if isinstance(step, Compact):
         files = [[file.path for file in one.files] for one in step.bins]
-        return {"table": step.table, "step": "compact", "bytes": step.size, "files": files}
+        return {
+            "table": step.table,
+            "step": "compact",
+            "bytes": step.size,
+            "files": files,
+            "engine": step.engine,
+            "why": step.why,
+        }
     if isinstance(step, Expire):
         return {"table": step.table, "step": "expire", "snapshots": step.snapshots, "tags": step.tags}
     return {

@@ -10,16 +10,13 @@ from typing import TypeGuard, cast
 from slipway.counts import bytes_of
 from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, is_python, table_of
 from slipway.engines.spark.spark_writer import INCREMENTS, STRATEGIES
-from slipway.engines.writers import AUTO, DUCKDB, ENGINES, SPARK
+from slipway.engines.writers import AUTO, DUCKDB, ENGINES, SPARK, SPARK_ABOVE, bytes_above
 from slipway.runs.pinned_tables import LANDING
 
 _TABLES = ("model", "seed", "snapshot")
 _INCREMENTS = re.compile(r"\b(rows_added|partitions_changed)\s*\(")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 INSTEAD = "write engine: duckdb for it"
-SPARK_ABOVE = "spark_above"
-"""Configuration of a model with ``engine: auto``: bytes of the tables that it reads, above which Spark computes it."""
-_DEFAULT_ABOVE = 20_000_000_000
 _CONFIGURED = (*ENGINES, AUTO)
 _MONITOR = "macro.dbt_slipway._slipway_monitor"
 """The macro of tests whose query has only what was found while it was compiled."""
@@ -42,9 +39,7 @@ def is_chosen(node: DbtNode) -> bool:
 
 def spark_above(node: DbtNode) -> int:
     """Bytes of the tables that a node reads, above which Spark computes it."""
-    given = node.config.get(SPARK_ABOVE)
-    found = None if given is None else bytes_of(str(given))
-    return _DEFAULT_ABOVE if found is None else found
+    return bytes_above(node.config.get(SPARK_ABOVE))
 
 
 def engine_of_test(manifest: DbtManifest, test: DbtNode, reads: Iterable[object]) -> str:

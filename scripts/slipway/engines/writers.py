@@ -8,6 +8,7 @@ from typing import Protocol
 import duckdb
 from pyiceberg.table import Table
 
+from slipway.counts import bytes_of
 from slipway.engines.duckdb.request import WriteRequest, WriteResult
 from slipway.iceberg.tables import Tables
 
@@ -17,6 +18,17 @@ ENGINES = (DUCKDB, SPARK)
 
 AUTO = "auto"
 """Configured in the place of an engine: the run chooses one by the size of what the model reads."""
+
+SPARK_ABOVE = "spark_above"
+"""Configuration of a model or data test: bytes above which Spark computes it, if the run chooses; also those of a table that maintenance writes again."""
+_DEFAULT_ABOVE = 20_000_000_000
+
+
+def bytes_above(given: object) -> int:
+    """The bound that is configured by ``spark_above``, 20 GB where it is not."""
+    found = None if given is None else bytes_of(str(given))
+    return _DEFAULT_ABOVE if found is None else found
+
 
 ENGINE = "slipway.engine"
 """Key in a snapshot's summary: which engine computed its rows; those of DuckDB do not say it."""

@@ -12,6 +12,8 @@ import duckdb
 
 from slipway.engines.duckdb.compact import RowsDifferError, Shorten, stage_shortened
 from slipway.engines.duckdb.engine import Secret, connect, limits
+from slipway.engines.spark.spark_of_run import SparkOfRun, check_place, check_ready
+from slipway.engines.writers import SPARK
 from slipway.environments.environment import Environment
 from slipway.environments.profiles import Profile
 from slipway.errors import ConflictError, SlipwayError, UnavailableError
@@ -19,10 +21,21 @@ from slipway.iceberg.commit import conflict, publish, writing
 from slipway.iceberg.metadata_files import summary_of
 from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import Tables
-from slipway.maintenance.retention import History
+from slipway.maintenance.retention import ENOUGH, MIN_FILES, History
 from slipway.maintenance.run_records import apply_forget, find_forgettable
-from slipway.maintenance.steps import Compact, Delete, Expire, Forget, Left, Plan, Step, chosen, plan
-from slipway.maintenance.survey import Survey, layout_of, survey
+from slipway.maintenance.steps import (
+    Compact,
+    Delete,
+    Expire,
+    Forget,
+    Left,
+    OtherEngine,
+    Plan,
+    Step,
+    chosen,
+    plan,
+)
+from slipway.maintenance.survey import Survey, bounds_of_spark, described_tables, layout_of, survey
 from slipway.names import TableName
 from slipway.records.run_ids import new_run_id
 from slipway.records.store import Records
@@ -47,8 +60,21 @@ def commits(steps: Iterable[Step], history: History) -> list[Shorten]:
     return list(found.values())
 
 
-def apply_commit(cursor: duckdb.DuckDBPyConnection, tables: Tables, what: Shorten, name: str) -> int:
+def apply_commit(
+    cursor: duckdb.DuckDBPyConnection,
+    tables: Tables,
+    what: Shorten,
+    name: str,
+    spark: SparkOfRun | None = None,
+) -> int:
     """Write what a table is going to be and move the catalog's pointer to it, if it is where it was.
+
+    Args:
+        cursor: DuckDB's.
+        tables: of the environment.
+        what: is done.
+        name: what names of files begin with that DuckDB writes.
+        spark: compacts the table in place of DuckDB.
 
     Returns:
         Bytes of the data files that were written.
@@ -58,7 +84,10 @@ def apply_commit(cursor: duckdb.DuckDBPyConnection, tables: Tables, what: Shorte
         UnavailableError: the catalog or the store cannot be written.
     """
     with limits(str(what.identifier)):
-        staged = stage_shortened(cursor, tables, what, name)
+        if spark:
+            staged = spark.compact(cursor, what, enough=ENOUGH, least=MIN_FILES)
+        else:
+            staged = stage_shortened(cursor, tables, what, name)
     if tables.kind.is_atomic:
         publish(tables, [staged])
     else:
@@ -174,12 +203,30 @@ def propose_in(
     history = found.history
     names = chosen(history.names(), only)
     whole = [name for name in names if name in history.tables and name not in history.damaged]
-    layouts = {name: layout_of(tables, history, name) for name in whole}
+    spark = _spark(environment, bounds_of_spark(described_tables(records, history.releases)))
+    layouts = {name: layout_of(tables, history, name, spark.get(name)) for name in whole}
     planned = plan(history, names, layouts, found.folders, found.there)
     if not only:
         forget, left = find_forgettable(records, history, variables)
         planned = replace(planned, steps=[*planned.steps, *forget], left=[*planned.left, *left])
     return Proposal(environment, planned, found, settings, healed)
+
+
+def _spark(environment: Environment, bounds: Mapping[str, int]) -> dict[str, OtherEngine]:
+    """How Spark compacts tables, by their names; DuckDB does what Spark cannot, and the step says why.
+
+    Args:
+        environment: where.
+        bounds: bytes above which Spark does.
+    """
+    why_not = ""
+    try:
+        if bounds:
+            check_ready()
+            check_place(environment)
+    except SlipwayError as error:
+        why_not = error.line()
+    return {name: OtherEngine(SPARK, above, why_not) for name, above in bounds.items()}
 
 
 def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
@@ -195,14 +242,19 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
     differ: list[str] = []
     written = 0
     todo = commits(steps, found.history)
+    by_spark = {step.table for step in steps if isinstance(step, Compact) and step.engine == SPARK}
     if todo:
         connection = connect(environment, environment.home, proposal.settings)
+        published = {what.identifier: what.base for what in todo if str(what.identifier) in by_spark}
+        spark = SparkOfRun(tables, name, lambda: published)
         try:
             for what in todo:
                 table = str(what.identifier)
                 tell(f"{table} …")
                 try:
-                    written += apply_commit(connection, tables, what, name)
+                    written += apply_commit(
+                        connection, tables, what, name, spark if table in by_spark else None
+                    )
                 except ConflictError as error:
                     moved.append(Left(table, f"it moved meanwhile: {error.why}"))
                 except UnavailableError:
@@ -211,6 +263,7 @@ def maintain(proposal: Proposal, tell: Callable[[str], None]) -> Maintained:
                     moved.append(Left(table, error.line()))
                     differ += [table] if isinstance(error, RowsDifferError) else []
         finally:
+            spark.close()
             connection.close()
     for step in steps:
         if isinstance(step, Delete):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
+from slipway.counts import size
 from slipway.errors import UsageError
 from slipway.maintenance.protection import Kept, Reach, busy, expired, kept, reach
 from slipway.maintenance.retention import Bin, History, LiveFile, pack
@@ -17,10 +18,19 @@ OLDER_THAN = timedelta(days=3)
 
 @dataclass(frozen=True)
 class Compact:
-    """Small data files of a table are compacted, in one snapshot that replaces them."""
+    """Small data files of a table are compacted, in one snapshot that replaces them.
+
+    Args:
+        table: its name.
+        bins: files that become one, for each file that is made; an engine other than DuckDB may choose otherwise.
+        engine: what writes them again.
+        why: it is this engine, in words; empty where there was no choice.
+    """
 
     table: str
     bins: tuple[Bin, ...]
+    engine: str = "duckdb"
+    why: str = ""
 
     @property
     def files(self) -> int:
@@ -107,6 +117,30 @@ class Left:
 
 
 @dataclass(frozen=True)
+class OtherEngine:
+    """An engine that compacts a table in place of DuckDB.
+
+    Args:
+        name: of the engine.
+        above: bytes of the files that are written again, above which it does.
+        why_not: why it cannot; empty if it can.
+    """
+
+    name: str
+    above: int
+    why_not: str = ""
+
+    def compaction(self, found: Compact) -> Compact:
+        """The step with its engine."""
+        if found.size <= self.above:
+            return found
+        what = f"{size(found.size)} are written again, and spark_above is {size(self.above)}"
+        if self.why_not:
+            return replace(found, why=f"by DuckDB, although {what}: {self.why_not}")
+        return replace(found, engine=self.name, why=f"by {self.name.capitalize()}, because {what}")
+
+
+@dataclass(frozen=True)
 class Layout:
     """The live data files of a table.
 
@@ -114,11 +148,13 @@ class Layout:
         files: of the current partition spec.
         target: bytes that a file should have.
         why_not: why they cannot be compacted; empty when they can.
+        other: the engine that compacts more than a number of bytes; None where it is always DuckDB.
     """
 
     files: Sequence[LiveFile] = ()
     target: int = 0
     why_not: str = ""
+    other: OtherEngine | None = None
 
 
 @dataclass(frozen=True)
@@ -223,7 +259,8 @@ def orphans(history: History, folder: Folder) -> list[Found]:
 def _commits(history: History, table: str, keep: Collection[Kept], layout: Layout) -> tuple[list[Step], str]:
     steps: list[Step] = []
     if bins := () if layout.why_not else tuple(pack(layout.files, layout.target)):
-        steps.append(Compact(table, bins))
+        step = Compact(table, bins)
+        steps.append(layout.other.compaction(step) if layout.other else step)
     snapshots, tags = expired(history, table, keep)
     if snapshots:
         steps.append(Expire(table, tuple(snapshots), tuple(tags)))

@@ -13,6 +13,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from slipway.engines.duckdb.compact import check_compactable
 from slipway.engines.duckdb.scan import live_files
+from slipway.engines.writers import AUTO, SPARK, SPARK_ABOVE, bytes_above
 from slipway.errors import DamagedTableError, SlipwayError, UnavailableError
 from slipway.iceberg import metadata_files
 from slipway.iceberg.carried import FROM
@@ -32,7 +33,7 @@ from slipway.maintenance.retention import (
     TableHistory,
     parse_retention,
 )
-from slipway.maintenance.steps import Folder, Found, Layout
+from slipway.maintenance.steps import Folder, Found, Layout, OtherEngine
 from slipway.names import TableName
 from slipway.records.release_records import CandidateTable, Release
 from slipway.records.run_ids import started_at
@@ -211,16 +212,35 @@ def _policies(records: Records, default: Retention, releases: Sequence[Release])
     The manifest of a run that waited for approval says for ever that it is staged; the releases say that it is published. What is
     promoted brings its policies along.
     """
+    return dict(_declared(described_tables(records, releases), default))
+
+
+def described_tables(records: Records, releases: Sequence[Release]) -> Mapping[str, Any]:
+    """dbt's manifest of the last run that was published or found nothing new; empty where there is none."""
     released = {release.run_id for release in releases}
     if releases and releases[-1].promoted and (described := records.dbt_manifest(releases[-1].run_id)):
-        return dict(_declared(described, default))
+        return described
     for run_id in records.run_ids():
         manifest = records.manifest(run_id)
         if manifest is None or not (run_id in released or manifest.outcome.is_current):
             continue
         if described := records.dbt_manifest(run_id):
-            return dict(_declared(described, default))
+            return described
     return {}
+
+
+def bounds_of_spark(described: Mapping[str, Any]) -> dict[str, int]:
+    """Bytes above which Spark compacts a table, by the tables of models that it may compute.
+
+    Args:
+        described: dbt's manifest.
+    """
+    found = {}
+    for node in described.get("nodes", {}).values():
+        config = node.get("config") or {}
+        if node.get("resource_type") == "model" and config.get("engine") in (SPARK, AUTO):
+            found[f"{node['schema']}.{node['alias']}"] = bytes_above(config.get(SPARK_ABOVE))
+    return found
 
 
 def _declared(described: Mapping[str, Any], default: Retention) -> Iterator[tuple[str, Retention]]:
@@ -358,8 +378,8 @@ def survey(
     return Survey(replace(history, damaged=damaged), folders, roots, there)
 
 
-def layout_of(tables: Tables, history: History, name: str) -> Layout:
-    """The data files of a table that may be compacted.
+def layout_of(tables: Tables, history: History, name: str, other: OtherEngine | None = None) -> Layout:
+    """The data files of a table that may be compacted, and by which engine if not by DuckDB.
 
     None of one that shows what was promoted: the files of the source are compacted there, and the next promotion copies those
     that the target does not have.
@@ -380,6 +400,7 @@ def layout_of(tables: Tables, history: History, name: str) -> Layout:
             if file.spec_id == spec
         ],
         target,
+        other=other,
     )
 
 

@@ -71,16 +71,21 @@ def stage_shortened(
             made += _rewritten(cursor, files, to, str(what.identifier))
             read += files
         tables.renew(cursor)
-        _compare(cursor, table, read, made, whole=len(read) == len(live))
+        compare_rows(cursor, table, read, made, whole=len(read) == len(live))
         for file in made:
             producer.append_data_file(file)
         for file in read:
             producer.delete_data_file(file)
         producer.commit()
+    shorten(transaction, what)
+    return tables.stage(table, transaction, new=False)
+
+
+def shorten(transaction: Staging, what: Shorten) -> None:
+    """Leave the snapshots that expire out of a table's metadata, with their tags."""
     transaction._stage(tuple(RemoveSnapshotRefUpdate(ref_name=tag) for tag in what.tags))
     if what.snapshots:
         transaction._stage((RemoveSnapshotsUpdate(snapshot_ids=list(what.snapshots)),))
-    return tables.stage(table, transaction, new=False)
 
 
 def check_compactable(table: Table) -> Layout:
@@ -114,7 +119,7 @@ def _rewritten(
     return made
 
 
-def _compare(
+def compare_rows(
     cursor: duckdb.DuckDBPyConnection,
     table: Table,
     old: Sequence[DataFile],
@@ -124,8 +129,18 @@ def _compare(
 ) -> None:
     """Refuse files that hold other rows.
 
-    All bins are compared by one statement, which keeps every thread at work. Where all files of a table are written again, the
+    All files are compared by one statement, which keeps every thread at work. Where all files of a table are written again, the
     digest that its snapshot was published with takes the place of reading them once more, unless it leaves columns out.
+
+    Args:
+        cursor: DuckDB's.
+        table: as it was.
+        old: files that were read.
+        new: files that were written.
+        whole: the old ones are all files of the table.
+
+    Raises:
+        RowsDifferError: the rows are others.
     """
     schema, name = table.schema(), str(TableName.of(table.name()))
     columns = [column.name for column in schema.fields]

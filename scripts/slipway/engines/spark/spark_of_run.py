@@ -9,17 +9,21 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 from pyiceberg.table import Table
 
+from slipway.engines.duckdb.compact import Shorten
 from slipway.engines.spark.computed_rows import computed_rows
 from slipway.engines.spark.connect_session import Remote, check_client, connect_session
 from slipway.engines.spark.local_session import local_session
 from slipway.engines.spark.session_settings import catalog_properties, is_remote, make_active
+from slipway.engines.spark.spark_compaction import stage_compacted
 from slipway.engines.spark.spark_versions import installed
 from slipway.engines.spark.spark_writer import SparkWriter, in_one_line
 from slipway.engines.spark.translation.scopes import quoted
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, SlipwayError
+from slipway.iceberg.snapshots import StagedTable
 from slipway.iceberg.tables import Tables
 from slipway.names import TableName
 from slipway.run_catalog.catalog import RunCatalog
@@ -128,6 +132,13 @@ class SparkOfRun:
         self._showing(reads)
         with in_one_line(test, "test"):
             return self._begun().sql(sql).toArrow()
+
+    def compact(
+        self, cursor: duckdb.DuckDBPyConnection, what: Shorten, *, enough: float, least: int
+    ) -> StagedTable:
+        """Have Spark compact a table that was published; see ``stage_compacted``."""
+        catalog = self._showing(())
+        return stage_compacted(self._begun, catalog, cursor, self._tables, what, enough=enough, least=least)
 
     def _showing(self, reads: Sequence[Table]) -> RunCatalog:
         """The catalog, with these tables as the run sees them."""
