@@ -84,7 +84,7 @@ def test_a_canary_compares_engines(project: Meters) -> None:
     assert compared.endswith(": serving.late, serving.sites")
     reasons = {said.split(" stays ")[0]: said for said in stay}
     assert "the function median" in reasons["serving.middle"]
-    assert "rows_added" in reasons["curated.consumption"]
+    assert "alias of another expression" in reasons["curated.consumption"]
     assert "partitions_changed" in reasons["serving.daily_consumption"]
     assert compared in (folder / "canary.html").read_text(encoding="utf-8")
     assert project.locations() == before
