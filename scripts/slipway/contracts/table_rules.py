@@ -20,7 +20,7 @@ from slipway.sql_text import literal, quote
 MEASURED = "__slipway_measured"
 """The CTE with the only row of what is counted."""
 _BEGIN = f"with {MEASURED} as materialized (\n"
-_END = "\n)\n-- judged is what was counted\n"
+_END = "\n)\n-- measured above, judged below\n"
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,11 @@ from slipway.counts import plural
 from slipway.dbt import describe
 from slipway.dbt.after_promotion import why_built_again
 from slipway.dbt.configuration import (
+    ON_INPUT_CHANGE,
     check_incremental,
     contract_of,
     keep_of,
+    kept_inputs_of,
     merge_keys_of,
     predicates_of,
     strategy_of,
@@ -27,7 +29,7 @@ from slipway.dbt.configuration import (
 from slipway.dbt.describe import Descriptions
 from slipway.dbt.engine_choice import EngineChoices
 from slipway.dbt.ingest import feed_of, show_landing, write_landed
-from slipway.dbt.inputs import ModelIncrements, inputs_of, withdrawn
+from slipway.dbt.inputs import ModelIncrements, changed_whole, inputs_of, withdrawn
 from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.microbatch import check_inputs, filtered_inputs, is_last, notes, window_of
 from slipway.dbt.model_writers import ModelWriters
@@ -226,6 +228,12 @@ class Builder:
         ):
             check_rebuild(node, reason)
             return reason
+        older = ""
+        if request.strategy != "replace":
+            older = changed_whole(self._inputs, manifest, unique_id, base, request.increments)
+        if older and not kept_inputs_of(node):
+            check_rebuild(node, older, f"declare {ON_INPUT_CHANGE}: {{keep: <the reason>}}")
+            return older
         if config.get("batch"):
             return self._write_batch(cursor, manifest, request, state, config)
         try:
@@ -244,6 +252,7 @@ class Builder:
         rebuilt, choice = config.get("rebuild"), self._engines.of(manifest, node)
         found = [f"built anew from everything: {rebuilt}"] if rebuilt else []
         found += [*why_built_again(base, state), *_left_optional(node, base, request)]
+        found += [f"{older}: rows of earlier runs stay as they are ({kept_inputs_of(node)})"] if older else []
         found += [choice.why] if choice.why else []
         self._nodes.update(unique_id, **_outcome(base, result), notes=found)
         message = f"{config['strategy'].upper()} {plural(result.rows_written, 'row')}{_by(choice.engine)}"
@@ -520,8 +529,13 @@ def _left_optional(node: DbtNode, base: Table | None, request: WriteRequest) -> 
     )
 
 
-def check_rebuild(node: DbtNode, reason: str) -> None:
+def check_rebuild(node: DbtNode, reason: str, instead: str = "") -> None:
     """Refuse to build a table from everything where that loses what it holds.
+
+    Args:
+        node: the model.
+        reason: why it would have to be.
+        instead: what else the author can do.
 
     Raises:
         ConfigError: ``full_refresh: false``, or what is stored depends on the order in which it came.
@@ -531,13 +545,13 @@ def check_rebuild(node: DbtNode, reason: str) -> None:
         raise ConfigError(
             what,
             f"{reason}, and full_refresh: false keeps its table from being built anew",
-            "Read the input without rows_added or partitions_changed, or allow full_refresh",
+            f"Read the input without rows_added or partitions_changed, {f'{instead}, ' if instead else ''}or allow full_refresh",
         )
     if keys := merge_keys_of(node):
         raise ConfigError(
             what,
             f"{reason}, and with {', '.join(keys)} a table that is built anew may be another",
-            f"Decide, and run: slipway run --select {node.name} --full-refresh",
+            f"Decide, and run: slipway run --select {node.name} --full-refresh{f', or {instead}' if instead else ''}",
         )
 
 

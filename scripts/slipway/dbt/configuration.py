@@ -31,6 +31,7 @@ def check_incremental(node: DbtNode) -> None:
     """
     config = node.config
     keep_of(node)
+    kept_inputs_of(node)
     allowed_of(node)
     keys = [key for key in _given(config) if key.startswith("merge_")]
     if "merge_returning_columns" in keys:
@@ -139,6 +140,7 @@ OWN_KEYS = (
     "engine",
     "incremental_predicates",
     "on_code_change",
+    "on_input_change",
     "on_partial_groups",
     "partitioned_by",
     "predicates",
@@ -454,6 +456,7 @@ def contract_of(node: DbtNode) -> Contract | None:
 
 
 ON_CODE_CHANGE = "on_code_change"
+ON_INPUT_CHANGE = "on_input_change"
 _ON_PARTIAL_GROUPS = "on_partial_groups"
 _MADE_WHOLE = ("table", "seed", "view", "ephemeral")
 
@@ -478,6 +481,21 @@ def keep_of(node: DbtNode) -> str:
         "keep",
         "rows that other code made stay only with a reason",
         no_effect="all of its rows are made by the present code" if whole else "",
+    )
+
+
+def kept_inputs_of(node: DbtNode) -> str:
+    """The declared reason why rows stay that were made from earlier rows of inputs read whole; empty for none.
+
+    Raises:
+        ConfigError: ``on_input_change`` is not ``{keep: <reason>}``, or the model is not incremental.
+    """
+    return _reason(
+        node,
+        ON_INPUT_CHANGE,
+        "keep",
+        "rows that were made from earlier rows of an input stay only with a reason",
+        no_effect="" if node.config.materialized == "incremental" else "all of its rows are made from the present inputs",
     )
 
 

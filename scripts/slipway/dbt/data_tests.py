@@ -96,7 +96,7 @@ class DataTests:
         engines: chooses them.
         writers: know what nodes read.
         spark: of the run.
-        tests: is told which engine runs a test, and why.
+        tests: records which engine runs a test, and why.
         places: where it reads and builds.
         feeds: gives the feeds by name.
     """

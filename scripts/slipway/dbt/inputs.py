@@ -92,6 +92,44 @@ def withdrawn(
     return ""
 
 
+def changed_whole(
+    inputs: RunInputs,
+    manifest: DbtManifest,
+    unique_id: str,
+    base: Table | None,
+    increments: Sequence[Increment],
+) -> str:
+    """Which inputs of a model changed since it read them last, of those that it reads whole and not by an increment.
+
+    Rows that it wrote before were made from what these inputs held then, and an increment does not read them again.
+
+    Args:
+        inputs: what the run reads.
+        manifest: dbt's manifest.
+        unique_id: the model.
+        base: its table.
+        increments: what it was given of its other inputs; a model without any decides by itself which rows it reads.
+
+    Returns:
+        What changed, as a part of a sentence; empty if nothing did.
+    """
+    in_part = {one.relation for one in increments}
+    if base is None or not in_part:
+        return ""
+    changed, unknown = [], []
+    for dependency in tables_read(manifest, unique_id):
+        database, table = read_as(inputs, manifest, dependency)
+        before, now = consumed(inputs, manifest, base, database, table), inputs.content(database, table)
+        if (database, *table) in in_part or before in (None, now):  # a new input is a change of the code
+            continue
+        (unknown if inputs.known(database, table) is None else changed).append(str(table))
+    if changed:
+        return f"{' and '.join(changed)} changed, which the query reads without a condition"
+    if unknown:
+        return f"it is not known whether {' and '.join(unknown)} changed, which the query reads without a condition"
+    return ""
+
+
 class ModelIncrements:
     """What models are given of their inputs instead of all of it, and which are built anew because that is not enough."""
 

@@ -1,4 +1,4 @@
-"""What the values of columns may be: numbers, dates, truth values or text, by what was counted over all rows.
+"""What the values of columns may be: numbers, dates, truth values or text, from counts over all rows.
 
 A type is chosen only where every value has it, and where no other reading of the same text is as likely. What would come out as another value
 than the producer meant stays text: ``01234`` is a code, ``1.137`` by itself is not known to be a fraction, ``03/04/2024`` by itself has two readings.

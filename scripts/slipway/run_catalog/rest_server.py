@@ -43,7 +43,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Serving(Served):
-    """A catalog that is served, and others of the same run beside it: at the same address, each with a token of its own.
+    """A catalog that is served, and others of the same run: at the same address, each with a token of its own.
 
     Args:
         server: what listens.
@@ -51,7 +51,7 @@ class Serving(Served):
 
     server: _Server = field(repr=False)
 
-    def beside(self, catalog: RunCatalog) -> Served:
+    def serve_also(self, catalog: RunCatalog) -> Served:
         """Serve another catalog of the run, as long as the first one."""
         return Served(self.uri, self.server.add(catalog))
 

@@ -293,7 +293,7 @@ def test_the_right_token_is_needed(run: CatalogRun) -> None:
 def test_catalogs_of_a_run_at_one_address_are_told_apart_by_their_tokens(run: CatalogRun) -> None:
     sees_nothing = RunCatalog(run.place.tables, RUN, {})
     with serving(run.catalog) as served, running(served.uri) as tunnel:
-        beside = served.beside(sees_nothing)
+        beside = served.serve_also(sees_nothing)
         assert beside.uri == served.uri
         assert beside.token != served.token
         for token, there in ((served.token, True), (beside.token, False)):

@@ -72,6 +72,7 @@ _LAYOUT = frozenset(
         "full_refresh",
         "lookback",
         "on_code_change",
+        "on_input_change",
         "on_schema_change",
         "partitioned_by",
         "slipway_contract",

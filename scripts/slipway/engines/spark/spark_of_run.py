@@ -173,7 +173,7 @@ class SparkOfRun:
         with self._lock:
             first = self._begun()
             assert self._served is not None
-            served = self._served.beside(catalog)
+            served = self._served.serve_also(catalog)
             if remote := self._remote:
                 begun = connect_session(remote, name, served, on_s3=self._on_s3, modules=modules)
                 session = self._open.enter_context(begun)
