@@ -52,7 +52,10 @@ def test_a_changed_table_that_is_joined_reaches_rows_of_earlier_runs(project: Me
     assert [row[1] for row in project.rows("serving.by_site", "read_on", "site")].count("west") == 2
     assert project.rows("serving.kept", "meter", "read_on", "site") == before
     (kept,) = [one for one in project.manifests()[-1]["nodes"] if one["unique_id"].endswith(".kept")]
-    assert f"{why}: rows of earlier runs stay as they are (a reading belongs to the site of its day)" in kept["notes"]
+    assert (
+        f"{why}: rows of earlier runs stay as they are (a reading belongs to the site of its day)"
+        in kept["notes"]
+    )
     state = project.state()
     project.dbt("build", "--full-refresh", "--exclude", "kept", "readings")
     assert {name: state[name] for name in ("serving.at_site", "serving.by_site")} == {
@@ -78,11 +81,18 @@ def test_a_table_that_is_never_rebuilt_is_not_published_with_rows_of_both_states
     assert project.published() == published
     project.write("models/serving/at_site.sql", at_site(other=f"full_refresh=false, {KEPT}"))
     project.dbt("build")
-    assert {row[2] for row in project.rows("serving.at_site", "meter", "read_on", "site")} == {"north", "south"}
+    assert {row[2] for row in project.rows("serving.at_site", "meter", "read_on", "site")} == {
+        "north",
+        "south",
+    }
 
 
 def test_a_declaration_without_reason_or_effect_is_refused(project: Meters) -> None:
     project.write("models/serving/at_site.sql", at_site(other="on_input_change='keep'"))
-    assert "on_input_change is 'keep': rows that were made from earlier rows" in project.refused("build", "--select", "at_site")
-    project.write("models/serving/at_site.sql", f"{{{{ config(materialized='table', {KEPT}) }}}} select 1 as n")
+    assert "on_input_change is 'keep': rows that were made from earlier rows" in project.refused(
+        "build", "--select", "at_site"
+    )
+    project.write(
+        "models/serving/at_site.sql", f"{{{{ config(materialized='table', {KEPT}) }}}} select 1 as n"
+    )
     assert "on_input_change has no effect with a table" in project.refused("build", "--select", "at_site")

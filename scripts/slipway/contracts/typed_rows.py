@@ -33,7 +33,6 @@ DISCARDED = "_discarded"
 """Column of typed rows for values that are not of their column's type, as JSON by rule."""
 RESERVED = frozenset((*LINEAGE, RULE, REASON, KEY, ORIGINAL, EXTRA, DISCARDED))
 """Names that no property of a feed can have."""
-_NUMBER = "__slipway_rule"
 
 
 def typed_sql(contract: Contract, relation: str, released: Sequence[ReleasedRows] = ()) -> str:
@@ -61,9 +60,11 @@ def typed_sql(contract: Contract, relation: str, released: Sequence[ReleasedRows
     for check in (_unless_released(check, released) for check in checks_of(contract)):
         (discards if _is_discarded(check, settings.data_type) else checks).append(check)
     frozen = settings.data_type is Evolution.FREEZE
+    # The rule stands once, as text: DuckDB moves a condition on it into the scan, and would compute a number with all typed values that it
+    # rests on once for each branch of a CASE that turns numbers into texts.
     branches = [
-        (check.breaks, _refusal(contract, check) if frozen and check.typed else str(number))
-        for number, check in enumerate(checks, 1)
+        (check.breaks, _refusal(contract, check) if frozen and check.typed else literal(check.id))
+        for check in checks
     ]
     texts, types, instants = [], [], []
     for column in table.columns:
@@ -87,11 +88,11 @@ def typed_sql(contract: Contract, relation: str, released: Sequence[ReleasedRows
     key = " || ".join(f"coalesce(length({header}) || ':' || {header}, '~')" for header in headers)
     return f"""select
     {_listed(quote(column.name) for column in table.columns)},
-    {_case([(str(number), literal(check.id)) for number, check in enumerate(checks, 1)], _NUMBER)} as {RULE},
-    {_case([(str(number), literal(check.reason)) for number, check in enumerate(checks, 1)], _NUMBER)} as {REASON},
+    {RULE},
+    {_case([(literal(check.id), literal(check.reason)) for check in checks], RULE)} as {REASON},
     {carried}{discarded}
 from (
-    select *, {_case(branches, "", "integer")} as {_NUMBER}
+    select *, {_case(branches)} as {RULE}
     from (
         select {_listed(instants)}, {carried}, {TYPED_FROM}
         from (
@@ -172,7 +173,7 @@ def _refusal(contract: Contract, check: Check) -> str:
     """An expression that ends the query, with file and line."""
     what = f"{contract.origin}: {check.reason} ({check.id}), and schemaContract has data_type: freeze: in "
     how = ". Have the producer send the file again, or set data_type: discard_row"
-    return f"error({literal(what)} || _source_file || ', line ' || _source_line || {literal(how)})::integer"
+    return f"error({literal(what)} || _source_file || ', line ' || _source_line || {literal(how)})::varchar"
 
 
 def _landed(contract: Contract, relation: str) -> str:
@@ -193,9 +194,9 @@ def _landed(contract: Contract, relation: str) -> str:
     )
 
 
-def _case(branches: Sequence[tuple[str, str]], value: str, kind: str = "varchar") -> str:
+def _case(branches: Sequence[tuple[str, str]], value: str = "") -> str:
     if not branches:
-        return f"cast(null as {kind})"
+        return "cast(null as varchar)"
     return "\n        ".join(
         [f"case {value}", *(f"when {when} then {then}" for when, then in branches), "end"]
     )

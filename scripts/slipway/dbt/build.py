@@ -223,17 +223,11 @@ class Builder:
         self._checks.check(cursor, manifest, node, str(config["sql"]), always=hooked)
         state = replace(state, expired_before=self._cutoff(cursor, manifest, node))
         request = self._request(node, identifier, state, config)
-        if reason := self._withdrawn(manifest, node, base, request.strategy) or self._expired(
-            node, base, request.strategy, state.expired_before
-        ):
-            check_rebuild(node, reason)
-            return reason
         older = ""
         if request.strategy != "replace":
             older = changed_whole(self._inputs, manifest, unique_id, base, request.increments)
-        if older and not kept_inputs_of(node):
-            check_rebuild(node, older, f"declare {ON_INPUT_CHANGE}: {{keep: <the reason>}}")
-            return older
+        if reason := self._why_rebuilt(manifest, node, base, request, state.expired_before, older):
+            return reason
         if config.get("batch"):
             return self._write_batch(cursor, manifest, request, state, config)
         try:
@@ -428,6 +422,30 @@ class Builder:
             digest=summary.get(DIGEST),
         )
         return BuildResponse(_message=message, change=change.value, snapshot_id=snapshot_id, node_key=key)
+
+    def _why_rebuilt(
+        self,
+        manifest: DbtManifest,
+        node: DbtNode,
+        base: Table | None,
+        request: WriteRequest,
+        cutoff: datetime | None,
+        older: str,
+    ) -> str:
+        """Why an incremental model has to be built anew before its query is looked at; empty for no reason.
+
+        Raises:
+            ConfigError: it has to be, and the model does not allow it.
+        """
+        reason = self._withdrawn(manifest, node, base, request.strategy) or self._expired(
+            node, base, request.strategy, cutoff
+        )
+        instead = ""
+        if not reason and older and not kept_inputs_of(node):
+            reason, instead = older, f"declare {ON_INPUT_CHANGE}: {{keep: <the reason>}}"
+        if reason:
+            check_rebuild(node, reason, instead)
+        return reason
 
     def _withdrawn(self, manifest: DbtManifest, node: DbtNode, base: Table | None, strategy: str) -> str:
         """Why an incremental model has to be built anew: files that it read were replaced, and rows of them stay in its table.

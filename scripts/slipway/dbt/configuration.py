@@ -495,7 +495,9 @@ def kept_inputs_of(node: DbtNode) -> str:
         ON_INPUT_CHANGE,
         "keep",
         "rows that were made from earlier rows of an input stay only with a reason",
-        no_effect="" if node.config.materialized == "incremental" else "all of its rows are made from the present inputs",
+        no_effect=""
+        if node.config.materialized == "incremental"
+        else "all of its rows are made from the present inputs",
     )
 
 

@@ -116,7 +116,8 @@ def changed_whole(
     in_part = {one.relation for one in increments}
     if base is None or not in_part:
         return ""
-    changed, unknown = [], []
+    changed: list[str] = []
+    unknown: list[str] = []
     for dependency in tables_read(manifest, unique_id):
         database, table = read_as(inputs, manifest, dependency)
         before, now = consumed(inputs, manifest, base, database, table), inputs.content(database, table)

@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-from slipway.counts import plural
-
 CONFIDENTIAL, RESTRICTED = "confidential", "restricted"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
@@ -27,12 +25,13 @@ _WORDS: Sequence[tuple[str, str, Collection[str]]] = (
     ("an e-mail address", CONFIDENTIAL, ("email", "e_mail", "mail", "mail_address")),
     ("an IP address", CONFIDENTIAL, ("ip", "ip_address", "client_ip", "remote_addr")),
     ("a phone number", CONFIDENTIAL, ("phone", "telephone", "telefon", "tel", "mobile", "fax", "handy", "telefonnummer", "msisdn")),
-    ("a date of birth", CONFIDENTIAL, ("birthday", "birth", "birthdate", "dob", "geburtsdatum", "geburtstag", "date_of_birth")),
+    ("a date of birth", CONFIDENTIAL, ("birthday", "birth", "birthdate", "born", "dob", "geburtsdatum", "geburtstag", "date_of_birth")),
     ("a postal address", CONFIDENTIAL, ("street", "strasse", "address", "adresse", "anschrift", "hausnummer", "house_number")),
-    ("a bank account", CONFIDENTIAL, ("account", "account_number", "konto", "kontonummer", "beneficiary", "payee", "auftraggeber", "empfanger")),
+    ("a bank account", CONFIDENTIAL, ("account", "account_number", "konto", "kontonummer")),
     ("a person's name", CONFIDENTIAL, (
         "first_name", "last_name", "firstname", "lastname", "full_name", "fullname", "surname", "forename", "vorname", "nachname", "familienname",
         "passenger", "patient", "cardholder", "person", "client_name", "contact_name", "user_name", "username", "kundenname",
+        "beneficiary", "payee", "recipient", "auftraggeber", "empfanger", "empfaenger",
     )),
 )  # fmt: skip
 
@@ -61,11 +60,8 @@ def classified(name: str, values: Collection[str]) -> Personal | None:
     for what, word, fits in _FORMS:
         found = sum(fits(value) for value in values)
         if values and found * 10 >= len(values) * 9:
-            return Personal(
-                what,
-                word,
-                f"{found} of {plural(len(values), 'different value')} that were looked at have its form",
-            )
+            evidence = f"{found:,} of {len(values):,} different values that were looked at have its form"
+            return Personal(what, word, evidence if len(values) > 1 else "its only value has its form")
     parts = f"_{name}_"
     for what, word, words in _WORDS:
         if called := next((one for one in words if f"_{one}_" in parts), ""):

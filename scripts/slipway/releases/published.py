@@ -221,7 +221,9 @@ class Published:
     def now(self) -> Cut:
         """What is published at this moment; while a publication is unfinished, what was before it."""
         name = self.environment.name
-        notes = [f"{warning(intent)}: what is shown is the state before it" for intent in self._visible.unfinished]
+        notes = [
+            f"{warning(intent)}: what is shown is the state before it" for intent in self._visible.unfinished
+        ]
         return Cut(
             name,
             {str(table): TableVersion(location) for table, location in self.locations.items()},

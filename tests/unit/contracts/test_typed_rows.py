@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -406,3 +407,24 @@ def test_a_rule_that_counts_the_rows_of_a_declared_rule_is_a_limit_of_it(
         table = contract({"name": "a", "logicalType": "string", "quality": [same]}).tables[0]
         broken = connection.execute(broken_rules_sql(table, "t", Severity.ERROR, "f.odcs.yaml")).fetchall()
         assert [row[1] for row in broken] == [row[0] for row in aside]
+
+
+def conditions_in_scan(connection: duckdb.DuckDBPyConnection, columns: int) -> int:
+    """How often DuckDB tests the text of the last of some columns while it leaves out rows that break a rule."""
+    names = [f"n{number}" for number in range(columns)]
+    found = contract(*({**INTEGER, "name": name, "required": True} for name in names))
+    land(connection, found, [["1"] * columns])
+    query = f"explain (format json) select n0 from ({typed_sql(found, 'raw')}) where rule_id is null"
+    _, plan = connection.execute(query).fetchall()[0]
+    (node,) = json.loads(plan)
+    filters = []
+    while node:
+        if node["name"].strip() == "FILTER":
+            filters.append(str(node["extra_info"]))
+        node = next(iter(node["children"]), None)
+    return "".join(filters).count(f"'{names[-1]}'")
+
+
+def test_rules_are_looked_at_once_whatever_their_number(connection: duckdb.DuckDBPyConnection) -> None:
+    few, many = conditions_in_scan(connection, 2), conditions_in_scan(connection, 8)
+    assert 0 < few == many
