@@ -119,6 +119,10 @@ def value_sql(column: Column, text: str, files: FileSettings, origin: str) -> st
     )
 
 
+_DIGITS = 18
+"""Of a decimal that DuckDB keeps in eight bytes."""
+
+
 def _number(column: Column, text: str, files: FileSettings, target: str) -> str:
     plain = text
     mark, groups = files.decimal_mark, files.thousands_mark
@@ -140,9 +144,11 @@ def _number(column: Column, text: str, files: FileSettings, target: str) -> str:
             if scale != "0"
             else "[+-]?[0-9]+([.]0*)?"
         )
-        return (
-            f"case when regexp_full_match({plain}, {literal(digits)}) then try_cast({plain} as {target}) end"
-        )
+        read = f"try_cast({plain} as {target})"
+        if int(decimal[1]) > _DIGITS >= int(scale):
+            # DuckDB reads a decimal of more digits fifty times as slowly; nothing is rounded, as there are no more digits after the point
+            read = f"coalesce(try_cast({plain} as decimal({_DIGITS},{scale}))::{target}, {read})"
+        return f"case when regexp_full_match({plain}, {literal(digits)}) then {read} end"
     floating = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?"
     value = f"try_cast({plain} as {target})"
     return f"case when regexp_full_match({plain}, {literal(floating)}) and isfinite({value}) then {value} end"

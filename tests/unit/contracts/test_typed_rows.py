@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any
 
 import duckdb
@@ -293,6 +293,24 @@ def test_numbers_are_read_as_arithmetic_reads_them(texts: list[str]) -> None:
     for text, (whole, exact, _) in zip(texts, rows, strict=True):
         assert whole == as_whole(text, 16), text
         assert exact == as_decimal(text, 9, 2), text
+
+
+_LONG = st.from_regex(r"\A[+-]?[0-9]{0,24}[.]?[0-9]{0,22}\Z") | st.from_regex(r"\A-?9{0,20}[.]9{0,20}0{0,3}\Z")
+
+
+@given(st.lists(_LONG, min_size=1, max_size=30))
+@settings(max_examples=20)
+def test_long_decimals_are_read_exactly(texts: list[str]) -> None:
+    kinds = [(38, 15), (38, 18), (38, 20), (20, 18), (18, 3)]
+    columns = [
+        {"name": f"d{number}", "logicalType": "number", "physicalType": f"decimal({precision},{scale})"}
+        for number, (precision, scale) in enumerate(kinds)
+    ]
+    with duckdb.connect() as connection, localcontext() as context:
+        context.prec = 60
+        rows = typed(connection, contract(*columns), *[[text] * len(kinds) for text in texts])
+        for text, (*values, _) in zip(texts, rows, strict=True):
+            assert values == [as_decimal(text, *kind) for kind in kinds], text
 
 
 @given(
