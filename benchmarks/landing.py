@@ -28,6 +28,8 @@ from benchmarks.lake import Lake
 from benchmarks.measure import Contender, interleaved, isolated, ratio
 from benchmarks.report import Figure
 from benchmarks.scale import Scale
+from slipway.contracts.contract_files import read_contract
+from slipway.contracts.typed_rows import LINEAGE, quarantined_sql, typed_sql
 from slipway.engines.duckdb.scan import scan_of
 from slipway.landing.feeds import Feed
 from slipway.landing.formats import FileFormat, FileKind
@@ -39,6 +41,30 @@ _ROWS = (
     "select i as id, 'text ' || (i * 7919 % 1000003) as text, (i % 1000) / 7.0 as amount, date '2020-01-01' + (i % 1000)::int as day, "
     "'a value, with a comma' as remark, i * 3 as number from range({first}, {last}) as t(i)"
 )
+_TYPES = {
+    "id": "bigint",
+    "text": "varchar",
+    "amount": "decimal(18, 4)",
+    "day": "date",
+    "remark": "varchar",
+    "number": "bigint",
+}
+_CONTRACT = """
+apiVersion: v3.2.0
+kind: DataContract
+id: rows
+version: "1.0.0"
+servers: [{server: landing, type: local, path: "rows/*.csv", format: csv}]
+schema:
+  - name: rows
+    properties:
+      - {name: id, logicalType: integer, physicalType: bigint, required: true}
+      - {name: text, logicalType: string, required: true}
+      - {name: amount, logicalType: number, physicalType: "decimal(18, 4)", logicalTypeOptions: {minimum: 0}}
+      - {name: day, logicalType: date, required: true}
+      - {name: remark, logicalType: string}
+      - {name: number, logicalType: integer, physicalType: bigint, logicalTypeOptions: {minimum: 0}}
+"""
 _PART = 500_000  # rows of a large file that are generated at once
 _UNITS = {"MB": 10**6, "GB": 10**9}
 KINDS = {"csv": FileKind.CSV, "csv.gz": FileKind.CSV, "jsonl": FileKind.JSON}
@@ -56,6 +82,16 @@ def run(folder: Path, scale: Scale) -> tuple[list[Figure], list[str]]:
         figures.append(Figure(NAME, what, ratio(plain, slipway), "×", goal=0.7, at_least=True))
         if scale.apart:
             figures.append(Figure(NAME, f"peak memory with {kind}", max(slipway.peak) / 2**20, "MiB"))
+        if kind == "csv":
+            text = folder / "text.parquet"
+            isolated(as_text, source, text, apart=scale.apart)
+            ways = [
+                Contender("slipway", split, (text,)),
+                Contender("DuckDB", typed_by_duckdb, (source,)),
+            ]
+            slipway, plain = interleaved(ways, scale.repeats, folder, apart=scale.apart)
+            what = f"{scale.landed_rows / 1e6:g} M rows of raw typed and split by 9 rules of a contract: rows a second, to DuckDB's reader with types and Parquet"
+            figures.append(Figure(NAME, what, ratio(plain, slipway), "×", goal=0.7, at_least=True))
         source.unlink()
     first, again, later = isolated(small_files, folder / "small", scale.landed_files, apart=scale.apart)
     figures += [
@@ -137,6 +173,54 @@ def by_duckdb(folder: Path, source: Path) -> float:
     began = time.process_time()
     connection.execute(
         f"copy (from {reader}) to '{folder / 'rows.parquet'}' (format parquet, compression zstd)"
+    )
+    return time.process_time() - began
+
+
+def as_text(source: Path, text: Path) -> None:
+    """What raw holds of a file of CSV: text, and where each row is from; one row in a thousand lacks its day."""
+    lineage = (
+        "'f/1.csv' as _source_file, row_number() over () + 1 as _source_line, repeat('0a', 32) as _file_sha256, "
+        "timestamptz '2024-05-05 00:00:00+00' as _landed_at, 'r' as _run_id"
+    )
+    rows = f"select * replace (amount::decimal(18, 4)::varchar as amount, case when id::bigint % 1000 > 0 then day end as day), {lineage} from read_csv('{source}', all_varchar = true)"
+    duckdb.execute(f"copy ({rows}) to '{text}' (format parquet, compression zstd)")
+
+
+def split(folder: Path, text: Path) -> float:
+    """Seconds of processor time that typing rows and splitting them into curated and quarantine takes, from Parquet to Parquet, as two models do it."""
+    contract, problems = read_contract(_CONTRACT, "rows.odcs.yaml")
+    assert contract is not None, problems
+    raw = f"read_parquet('{text}')"
+    curated, quarantined = folder / "curated.parquet", folder / "quarantined.parquet"
+    names = ", ".join((*COLUMNS, *LINEAGE))
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    began = time.process_time()
+    connection.execute(
+        f"copy (select {names} from ({typed_sql(contract, raw)}) where rule_id is null) to '{curated}' (format parquet, compression zstd)"
+    )
+    connection.execute(
+        f"copy ({quarantined_sql(contract, raw)}) to '{quarantined}' (format parquet, compression zstd)"
+    )
+    seconds = time.process_time() - began
+    counts = [
+        connection.execute(f"select count(*) from '{one}'").fetchall()[0][0]
+        for one in (text, curated, quarantined)
+    ]
+    assert counts[0] == counts[1] + counts[2], counts
+    assert counts[2] == -(-counts[0] // 1000), counts
+    return seconds
+
+
+def typed_by_duckdb(folder: Path, source: Path) -> float:
+    """Seconds of processor time that DuckDB takes from the file to Parquet with the same types; a value of another type would end it."""
+    columns = ", ".join(f"{name}: '{kind}'" for name, kind in _TYPES.items())
+    connection = duckdb.connect()
+    began = time.process_time()
+    connection.execute(
+        f"copy (from read_csv('{source}', header = true, columns = {{{columns}}})) "
+        f"to '{folder / 'rows.parquet'}' (format parquet, compression zstd)"
     )
     return time.process_time() - began
 

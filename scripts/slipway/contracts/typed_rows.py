@@ -83,25 +83,26 @@ def typed_sql(contract: Contract, relation: str, released: Sequence[ReleasedRows
             instants.append(name)
     headers = [quote(column.header) for column in table.columns]
     extra = (EXTRA,) if _keeps_extra(contract) else ()
-    carried = ", ".join((*LINEAGE, *extra, KEY, ORIGINAL))
+    carried = ", ".join((*LINEAGE, *extra, ORIGINAL))
     discarded = f",\n    {_discarded(discards)} as {DISCARDED}" if discards else ""
-    key = " || ".join(f"coalesce(length({header}) || ':' || {header}, '~')" for header in headers)
+    landed = [f"{ORIGINAL}.{header}" for header in headers]
+    parts = " || ".join(f"coalesce(length({value}) || ':' || {value}, '~')" for value in landed)
+    key = f"md5({parts}) as {KEY}"  # where rules do not need it, only of rows that are asked for
     return f"""select
     {_listed(quote(column.name) for column in table.columns)},
     {RULE},
     {_case([(literal(check.id), literal(check.reason)) for check in checks], RULE)} as {REASON},
-    {carried}{discarded}
+    {", ".join((*LINEAGE, *extra))}, {KEY if released else key}, {ORIGINAL}{discarded}
 from (
     select *, {_case(branches)} as {RULE}
     from (
-        select {_listed(instants)}, {carried}, {TYPED_FROM}
+        select {_listed(instants)}, {carried}, {TYPED_FROM}{f", {key}" if released else ""}
         from (
             select {_listed(types)}, {carried}, {TYPED_FROM}
             from (
                 select
                     struct_pack({_listed(texts)}) as {TYPED_FROM},
                     struct_pack({", ".join(f"{header} := {header}" for header in headers)}) as {ORIGINAL},
-                    md5({key}) as {KEY},
                     {", ".join((*LINEAGE, *extra))}
                 from {_landed(contract, relation)}
             )

@@ -295,7 +295,9 @@ def test_numbers_are_read_as_arithmetic_reads_them(texts: list[str]) -> None:
         assert exact == as_decimal(text, 9, 2), text
 
 
-_LONG = st.from_regex(r"\A[+-]?[0-9]{0,24}[.]?[0-9]{0,22}\Z") | st.from_regex(r"\A-?9{0,20}[.]9{0,20}0{0,3}\Z")
+_LONG = st.from_regex(r"\A[+-]?[0-9]{0,24}[.]?[0-9]{0,22}\Z") | st.from_regex(
+    r"\A-?9{0,20}[.]9{0,20}0{0,3}\Z"
+)
 
 
 @given(st.lists(_LONG, min_size=1, max_size=30))
