@@ -9,7 +9,8 @@ from typing import Any
 
 import duckdb
 
-from slipway.check.project_check import ProjectCheck, check_keyed, translation_error
+from slipway.check.project_check import ProjectCheck
+from slipway.check.spark_translation import check_keyed, translation_error
 from slipway.dbt.code_only import CodeOnly, code_only
 from slipway.dbt.configuration import strategy_of
 from slipway.dbt.model_engines import is_by, obstacle, other_frames

@@ -24,6 +24,7 @@ from slipway.check.places import (
     source_line,
 )
 from slipway.check.plain_names import Named, PlainNames
+from slipway.check.spark_translation import check_keyed, translation_error
 from slipway.check.unit_tests import unknown_columns
 from slipway.contracts.contract_files import FOLDER, look_at_all
 from slipway.contracts.model import EXTRA
@@ -33,31 +34,24 @@ from slipway.dbt.configuration import (
     check_functions,
     check_names,
     contract_of,
-    merge_keys_of,
-    predicates_of,
     problems,
     strategy_of,
 )
-from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.model_engines import engine_problems, is_chosen, may_be_by_spark
-from slipway.dbt.nodes import DbtNode, find, is_python, relation_of, table_of
+from slipway.dbt.nodes import DbtNode, is_python, table_of
 from slipway.dbt.promised import compared
 from slipway.dbt.readers import deprecated_models, readers_of_nodes
 from slipway.dbt.stubs import Stubs
 from slipway.dbt.volatility import volatile_node
 from slipway.engines.duckdb.constraints import check_shape
-from slipway.engines.duckdb.merge_clauses import listed
-from slipway.engines.duckdb.request import WriteRequest
-from slipway.engines.duckdb.writer import columns_of
 from slipway.engines.writers import SPARK
 from slipway.errors import ConfigError, ContractError, SlipwayError
-from slipway.iceberg.schema import query_schema
 from slipway.landing.feeds import feeds_of, with_feed_problems
 from slipway.names import TableName
 from slipway.sql_text import quote
 
 if TYPE_CHECKING:
-    from slipway.engines.spark.translation.refusal import TranslationError
+    pass
 
 _CHECKED = ("model", "seed", "snapshot", "test")
 _INCREMENT = re.compile(r"\b(rows_added|partitions_changed)\s*\(")
@@ -522,59 +516,6 @@ class ProjectCheck:
         if kind == "exposure":
             return f"exposure {self.manifest.exposures[unique_id].name}"
         return str(self.manifest.nodes[unique_id].name) if unique_id in self.manifest.nodes else ""
-
-
-def translation_error(code: CodeOnly, node: Any, sql: str) -> TranslationError | None:
-    """Why the query of a model has no translation for Spark, None if it has one.
-
-    Args:
-        code: of the project, with the columns of the tables that the model reads.
-        node: the model.
-        sql: its query, in DuckDB's SQL.
-    """
-    from slipway.engines.spark.translation.refusal import TranslationError
-    from slipway.engines.spark.translation.translate import translate
-
-    manifest: Any = code.manifest
-    read = [node, *filter(None, (find(manifest, one) for one in tables_read(manifest, node.unique_id)))]
-    schemas = {".".join(relation_of(one)): code.stubs.types(table_of(one)) for one in read}
-    try:
-        translate(sql, schemas, node.name)
-    except TranslationError as error:
-        return error
-    return None
-
-
-def check_keyed(code: CodeOnly, node: Any, sql: str) -> None:
-    """Refuse keys, conditions and clauses of a model that Spark cannot carry out.
-
-    Args:
-        code: of the project.
-        node: the model, of any strategy.
-        sql: the query that it has when its table is there; its columns are taken for those of the table.
-
-    Raises:
-        ConfigError: DuckDB does not bind them, or they have no translation.
-        ContractError: a column of the query has a type or name that no table can have.
-    """
-    from slipway.engines.spark.merge_statement import KEYED, keyed_change
-
-    if node.config.materialized != "incremental" or strategy_of(node) not in KEYED:
-        return
-    columns = columns_of(code.cursor, f"(\n{sql}\n)")
-    schema = query_schema(columns)
-    request = WriteRequest(
-        table_of(node),
-        sql,
-        strategy_of(node),
-        run_id="",
-        release="",
-        unique_key=listed(node.config.get("unique_key")),
-        predicates=predicates_of(node),
-        merge=merge_keys_of(node),
-    )
-    kinds = {name: str(kind) for name, kind in columns}
-    keyed_change(code.cursor, request, kinds, schema, schema)
 
 
 def _aggregates(plan: object) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,8 @@ from slipway.secrets import MASK
 if TYPE_CHECKING:
     from slipway.comparison.compare_sides import How
     from slipway.comparison.report import ComparisonReport
-    from slipway.query.table_history import LogLine, Search
+    from slipway.query.table_history import Search
+    from slipway.query.table_log import LogLine
 
 _USAGE = "Write slipway diff 41 42, or slipway diff --bisect serving.orders --where \"day = '2011-08-05'\""
 _MOST = 6  # columns of sums that a screen shows
@@ -141,7 +142,7 @@ def log(
     hidden: of internal ones those over fewer than ten rows, of others all.
     """
     from slipway.engines.writers import DUCKDB
-    from slipway.query.table_history import log as log_of
+    from slipway.query.table_log import log as log_of
 
     columns, lines = log_of(project_dir, target, table, where or "", limit, show_classified=show_classified)
     if output_ == "json":

@@ -17,7 +17,6 @@ from slipway.counts import plural
 from slipway.dbt import describe
 from slipway.dbt.after_promotion import why_built_again
 from slipway.dbt.configuration import (
-    ON_INPUT_CHANGE,
     check_incremental,
     contract_of,
     keep_of,
@@ -29,13 +28,14 @@ from slipway.dbt.configuration import (
 from slipway.dbt.describe import Descriptions
 from slipway.dbt.engine_choice import EngineChoices
 from slipway.dbt.ingest import feed_of, show_landing, write_landed
-from slipway.dbt.inputs import ModelIncrements, changed_whole, inputs_of, withdrawn
+from slipway.dbt.inputs import ModelIncrements, changed_whole, inputs_of
 from slipway.dbt.keys.node_key import definition_key, node_key
 from slipway.dbt.microbatch import check_inputs, filtered_inputs, is_last, notes, window_of
 from slipway.dbt.model_writers import ModelWriters
 from slipway.dbt.nodes import DbtManifest, DbtNode, is_python, node_of, relation_of, table_of
 from slipway.dbt.partial_groups import checked_for_partial_groups
 from slipway.dbt.query_checks import QueryChecks
+from slipway.dbt.rebuilds import Rebuilds, check_rebuild
 from slipway.dbt.renames import former_keys, made_under_new_name
 from slipway.dbt.volatility import Volatility, volatile_node, with_inlined
 from slipway.engines.duckdb import engine
@@ -45,7 +45,7 @@ from slipway.engines.duckdb.rewrite import NotCarriedError
 from slipway.engines.duckdb.scan import Views
 from slipway.engines.duckdb.target import description_updates, stay_optional
 from slipway.engines.writers import SPARK
-from slipway.errors import ConfigError, SlipwayError
+from slipway.errors import SlipwayError
 from slipway.iceberg.schema import fingerprint
 from slipway.iceberg.snapshots import Staging, confirm_snapshot
 from slipway.names import TableName
@@ -106,6 +106,7 @@ class Builder:
         self._volatility, self._checks = volatility, checks
         self._nodes, self._increments, self._lock = nodes, increments, lock
         self._descriptions, self._engines, self._writers = descriptions, engines, writers
+        self._rebuilds = Rebuilds(inputs, intake, views)
         self._cutoffs: dict[str, str] = {}
 
     def note_cutoff(self, unique_id: str, cutoff: str) -> None:
@@ -226,7 +227,7 @@ class Builder:
         older = ""
         if request.strategy != "replace":
             older = changed_whole(self._inputs, manifest, unique_id, base, request.increments)
-        if reason := self._why_rebuilt(manifest, node, base, request, state.expired_before, older):
+        if reason := self._rebuilds.reason(manifest, node, base, request, state.expired_before, older):
             return reason
         if config.get("batch"):
             return self._write_batch(cursor, manifest, request, state, config)
@@ -423,48 +424,6 @@ class Builder:
         )
         return BuildResponse(_message=message, change=change.value, snapshot_id=snapshot_id, node_key=key)
 
-    def _why_rebuilt(
-        self,
-        manifest: DbtManifest,
-        node: DbtNode,
-        base: Table | None,
-        request: WriteRequest,
-        cutoff: datetime | None,
-        older: str,
-    ) -> str:
-        """Why an incremental model has to be built anew before its query is looked at; empty for no reason.
-
-        Raises:
-            ConfigError: it has to be, and the model does not allow it.
-        """
-        reason = self._withdrawn(manifest, node, base, request.strategy) or self._expired(
-            node, base, request.strategy, cutoff
-        )
-        instead = ""
-        if not reason and older and not kept_inputs_of(node):
-            reason, instead = older, f"declare {ON_INPUT_CHANGE}: {{keep: <the reason>}}"
-        if reason:
-            check_rebuild(node, reason, instead)
-        return reason
-
-    def _withdrawn(self, manifest: DbtManifest, node: DbtNode, base: Table | None, strategy: str) -> str:
-        """Why an incremental model has to be built anew: files that it read were replaced, and rows of them stay in its table.
-
-        Raises:
-            ConfigError: it is built in batches, of which none would take the rows away.
-        """
-        feeds = self._intake.landing.replacing()
-        if not feeds or base is None or strategy == "replace" or node.config.materialized != "incremental":
-            return ""
-        table = withdrawn(self._inputs, manifest, node.unique_id, base, feeds)
-        if table and strategy_of(node) == "microbatch":
-            raise ConfigError(
-                f"{node.name} cannot be built in batches now",
-                f"files of {table} were replaced, and rows of earlier ones are in the table",
-                f"slipway run --select {node.name} --full-refresh, or use another strategy",
-            )
-        return f"files of {table} were replaced" if table else ""
-
     def _cutoff(
         self, cursor: duckdb.DuckDBPyConnection, manifest: DbtManifest, node: DbtNode
     ) -> datetime | None:
@@ -475,27 +434,6 @@ class Builder:
             return None
         found = cursor.execute(f"select epoch_us(greatest({', '.join(sorted(cutoffs))}))").fetchone()
         return _EPOCH + timedelta(microseconds=found[0]) if found and found[0] is not None else None
-
-    def _expired(self, node: DbtNode, base: Table | None, strategy: str, cutoff: datetime | None) -> str:
-        """Why an incremental quarantine model has to be built anew: rows of its table are past their retention, or rows that had expired are not.
-
-        Raises:
-            ConfigError: it is built in batches, of which none would take the rows away, or the table does not say when rows landed.
-        """
-        incremental = strategy != "replace" and node.config.materialized == "incremental"
-        known = read_state(base).expired_before
-        if base is None or not incremental or (cutoff is None and known is None):
-            return ""
-        what = f"{node.name} cannot let rows go that are past quarantineRetention"
-        if strategy_of(node) == "microbatch":
-            raise ConfigError(what, "it is built in batches", "Use another strategy")
-        if known and (cutoff is None or known > cutoff):
-            return "rows that had expired are within their retention again"
-        if "_landed_at" not in base.schema().column_names:
-            fix = f"Add it, and run slipway run --select {node.name} --full-refresh"
-            raise ConfigError(what, "its table has no column _landed_at", fix)
-        past = f"select 1 from {self._views.scan(base)} where _landed_at < timestamptz '{cutoff}' limit 1"
-        return "rows are past their retention" if self._views.query(past) else ""
 
     def _request(
         self, node: DbtNode, identifier: TableName, state: TableState, config: Mapping[str, Any]
@@ -545,32 +483,6 @@ def _left_optional(node: DbtNode, base: Table | None, request: WriteRequest) -> 
         if columns
         else []
     )
-
-
-def check_rebuild(node: DbtNode, reason: str, instead: str = "") -> None:
-    """Refuse to build a table from everything where that loses what it holds.
-
-    Args:
-        node: the model.
-        reason: why it would have to be.
-        instead: what else the author can do.
-
-    Raises:
-        ConfigError: ``full_refresh: false``, or what is stored depends on the order in which it came.
-    """
-    what = f"{node.name} cannot be brought up to date by {strategy_of(node)}"
-    if node.config.get("full_refresh") is False:
-        raise ConfigError(
-            what,
-            f"{reason}, and full_refresh: false keeps its table from being built anew",
-            f"Read the input without rows_added or partitions_changed, {f'{instead}, ' if instead else ''}or allow full_refresh",
-        )
-    if keys := merge_keys_of(node):
-        raise ConfigError(
-            what,
-            f"{reason}, and with {', '.join(keys)} a table that is built anew may be another",
-            f"Decide, and run: slipway run --select {node.name} --full-refresh{f', or {instead}' if instead else ''}",
-        )
 
 
 def as_allowed(error: SlipwayError, node: DbtNode) -> SlipwayError:

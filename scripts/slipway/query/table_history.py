@@ -1,10 +1,10 @@
-"""How a table's rows changed from release to release: in which release some rows changed, and counts and sums of each."""
+"""The states of a table through the releases, and the release in which some of its rows changed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,16 @@ from slipway.comparison.compare import LINEAGE, compare_relations, policies_of
 from slipway.comparison.masking import masked
 from slipway.comparison.policy import ComparisonPolicy
 from slipway.comparison.references import Named, NamedTables, resolve
-from slipway.comparison.relations import is_number
 from slipway.comparison.report import ComparisonReport, make_report
 from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, judge
 from slipway.comparison.shared_files import TableState
-from slipway.contracts.classification import Classifications
 from slipway.counts import plural
 from slipway.engines.duckdb import engine
 from slipway.engines.duckdb.digest import Digest, digests_by, recorded
 from slipway.engines.duckdb.scan import FILE, check_read_by_id, files_relation
-from slipway.engines.writers import engine_in
 from slipway.environments.profiles import Profile, find_project
 from slipway.errors import ContractError, DamagedError, NotFoundError, UsageError, first_line
-from slipway.iceberg.metadata_files import locations_of, summary_of
+from slipway.iceberg.metadata_files import locations_of
 from slipway.iceberg.types import duckdb_type, promotable
 from slipway.names import TableName
 from slipway.query import sandbox
@@ -39,7 +36,6 @@ from slipway.query.classified_result import classified_in
 from slipway.records.release_records import Release
 from slipway.records.store import Records
 from slipway.releases.cut import TableVersion
-from slipway.releases.lookup import environment_of
 from slipway.releases.published import Published
 from slipway.sql_text import quote
 from slipway.storage.locations import duckdb_path
@@ -351,7 +347,7 @@ def bisect(
             digests[at] = rows.digest(history.periods[at].state)
         return digests[at]
 
-    with _refused_conditions(search.where):
+    with refused_conditions(search.where):
         found = find_changes(digest, len(history.periods))
         facts = _compared(rows, found, digests, search.key)
     classified = classified_in(
@@ -394,7 +390,7 @@ def _limited(history: History, between: Sequence[int]) -> History:
 
 
 @contextmanager
-def _refused_conditions(where: str) -> Iterator[None]:
+def refused_conditions(where: str) -> Iterator[None]:
     """Turn errors of DuckDB about a condition into refusals."""
     try:
         yield
@@ -423,7 +419,7 @@ def _compared(rows: Rows, found: Found, digests: Mapping[int, Digest], key: Sequ
         )
     at = found.changes[0]
     before, after = (rows.relation(history.periods[one].state) for one in (at - 1, at))
-    declared = _policy(history.published.records, history.name).key
+    declared = policy_of(history.published.records, history.name).key
     known = {one.name.casefold() for one in rows.columns.fields}
     facts = compare_relations(
         rows.con,
@@ -437,13 +433,15 @@ def _compared(rows: Rows, found: Found, digests: Mapping[int, Digest], key: Sequ
     return judge(facts)
 
 
-def _described(records: Records) -> dict[str, Any] | None:
+def described_models(records: Records) -> dict[str, Any] | None:
+    """dbt's manifest of the run behind the last release; None if there is none."""
     last = records.last_release()
     return records.dbt_manifest(last.run_id) if last else None
 
 
-def _policy(records: Records, name: str) -> ComparisonPolicy:
-    described = _described(records)
+def policy_of(records: Records, name: str) -> ComparisonPolicy:
+    """How the rows of a table are compared, by its model in the last release."""
+    described = described_models(records)
     return policies_of(described).get(name, ComparisonPolicy()) if described else ComparisonPolicy()
 
 
@@ -494,129 +492,3 @@ def _searched(rows: Rows, found: Found, digests: Mapping[int, Digest], releases:
         f"Searched {plural(releases, 'release')} with {plural(len(periods), 'state')} of the table, {how};"
         f" {plural(len(digests), 'state')} and {len(rows.files_read)} of {plural(len(files), 'data file')} read"
     )
-
-
-def public_sums(
-    published: Published, table: str, among: Collection[int], classified: Classifications
-) -> dict[int, dict[str, Any]]:
-    """Sums of the measures of a table in releases, without columns that are classified or made from what is.
-
-    A sum over many rows, and the same over one row more, tell the value of that row: so nothing is summed that is not public.
-
-    Args:
-        published: the environment.
-        table: ``layer.table``.
-        among: numbers of the releases that are looked at.
-        classified: how columns are classified, as ``classified_in`` gives it.
-
-    Returns:
-        Number of a release to column to sum, None for a column without a value. Releases whose state of the table is not kept are left out.
-
-    Raises:
-        NotFoundError: none of the releases has the table.
-    """
-    history = history_of(published, table, among)
-    rows = Rows(history, "")
-    of_table = classified.of_table(table)
-    columns = [name for name in _measures(rows, published.records) if not of_table.hides_values(name)]
-    found: dict[int, dict[str, Any]] = {}
-    for period in history.periods if columns else ():
-        _, sums = rows.sums(period.state, columns)
-        found |= {one.number: dict(zip(columns, sums, strict=True)) for one in period.releases}
-    return found
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """A table in one release.
-
-    Args:
-        release: its record.
-        same: whether the release shows the rows of the release before.
-        rows: how many there are, None when the state is not kept any more.
-        sums: by column, None for one without a value, and for one that is hidden.
-        hidden: columns whose sums are hidden because they are classified.
-        engine: what computed the rows; empty when that is not known.
-    """
-
-    release: Release
-    same: bool
-    rows: int | None
-    sums: dict[str, Any] = field(default_factory=dict)
-    hidden: tuple[str, ...] = ()
-    engine: str = ""
-
-
-def log(
-    project_dir: Path | None,
-    target: str | None,
-    table: str,
-    where: str,
-    limit: int,
-    *,
-    show_classified: bool = False,
-) -> tuple[list[str], list[LogLine]]:
-    """Rows of a table in each release, and sums of its measures.
-
-    Args:
-        project_dir: folder of dbt_project.yml, None to look for it.
-        target: the environment.
-        table: ``layer.table``.
-        where: only these rows, as a condition in SQL; empty for all of them.
-        limit: how many releases, the newest ones.
-        show_classified: show sums of columns that a contract classifies, too.
-
-    Returns:
-        The columns with sums, and the releases, newest first. The columns are those that dbt's measures sum, or else all
-        numeric columns but those of the key.
-
-    Raises:
-        NotFoundError: no release has the table.
-        UsageError: the condition cannot be understood.
-    """
-    published = Published(environment_of(project_dir, target))
-    history = history_of(published, table)
-    numbers = [release.number for release in published.records.readable_releases()[0]]
-    shown = set(numbers[-limit:])
-    periods = [period for period in history.periods if any(one.number in shown for one in period.releases)]
-    lost = [number for number in history.lost if number in shown]
-    if not periods:
-        raise NotFoundError(f"The last {plural(limit, 'release')} have no {table}", fix="Raise --limit")
-    rows = Rows(History(table, published, periods, lost), where)
-    columns = _measures(rows, published.records)
-    classified = classified_in(
-        find_project(project_dir), published, [table], published.now(), show_classified=show_classified
-    ).of_table(table)
-    lines = []
-    with _refused_conditions(where):
-        for period in periods:
-            count, sums = rows.sums(period.state, columns)
-            hidden = tuple(column for column in columns if classified.hides_sum(column, count))
-            shown_sums = {
-                column: None if column in hidden else value
-                for column, value in zip(columns, sums, strict=True)
-            }
-            by = engine_in(summary_of(period.state.shown))
-            for at, release in enumerate(period.releases):
-                lines.append(LogLine(release, at > 0, count, shown_sums, hidden, by))
-    records = {release.number: release for release in published.records.readable_releases()[0]}
-    lines += [LogLine(records[number], same=False, rows=None) for number in lost]
-    lines = [line for line in lines if line.release.number in shown]
-    return columns, sorted(lines, key=lambda line: line.release.published_at, reverse=True)
-
-
-def _measures(rows: Rows, records: Records) -> list[str]:
-    described = _described(records) or {}
-    numeric = [one.name for one in rows.columns.fields if is_number(duckdb_type(one.field_type))]
-    found = [
-        measure.get("expr") or measure["name"]
-        for model in (described.get("semantic_models") or {}).values()
-        if f"{model['node_relation']['schema_name']}.{model['node_relation']['alias']}" == rows.history.name
-        for measure in model["measures"]
-        if measure["agg"] == "sum"
-    ]
-    named = [column for column in dict.fromkeys(found) if column in numeric]
-    if named:
-        return named
-    key = {column.casefold() for column in _policy(records, rows.history.name).key}
-    return [column for column in numeric if column.casefold() not in key and not column.startswith("_")]

@@ -12,7 +12,7 @@ from slipway.contracts.classification import Classifications
 from slipway.errors import NotFoundError
 from slipway.names import TableName
 from slipway.query.classified_result import classified_in
-from slipway.query.table_history import public_sums
+from slipway.query.table_log import public_sums
 from slipway.releases.published import Published
 from slipway.site.releases_shown import ReleaseShown, SumShown
 
