@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeGuard, cast
 
 from slipway.counts import bytes_of
 from slipway.dbt.nodes import DbtManifest, DbtNode, engine_of, find, is_python, table_of
-from slipway.engines.spark.spark_writer import INCREMENTS, STRATEGIES
+from slipway.engines.spark.spark_writer import STRATEGIES
 from slipway.engines.writers import AUTO, DUCKDB, ENGINES, SPARK, SPARK_ABOVE, bytes_above
 from slipway.runs.pinned_tables import LANDING
 
 _TABLES = ("model", "seed", "snapshot")
-_INCREMENTS = re.compile(r"\b(rows_added|partitions_changed)\s*\(")
-_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 INSTEAD = "write engine: duckdb for it"
 _CONFIGURED = (*ENGINES, AUTO)
 _MONITOR = "macro.dbt_slipway._slipway_monitor"
@@ -157,11 +154,6 @@ def _of_strategy(node: DbtNode, strategy: str) -> str:
         return f"its strategy is {strategy}, while Spark has {', '.join((*STRATEGIES[1:], 'microbatch'))}"
     if strategy == "insert_overwrite" and not node.config.get("partitioned_by"):
         return "insert_overwrite without partitioned_by has no partition to replace"
-    for called in _INCREMENTS.findall(_COMMENT.sub("", node.raw_code)):
-        if strategy not in INCREMENTS[called]:
-            return (
-                f"it calls {called} with {strategy}, while Spark has it with {', '.join(INCREMENTS[called])}"
-            )
     return ""
 
 

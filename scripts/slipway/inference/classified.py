@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from slipway.counts import plural
+
 CONFIDENTIAL, RESTRICTED = "confidential", "restricted"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
@@ -60,8 +62,10 @@ def classified(name: str, values: Collection[str]) -> Personal | None:
     for what, word, fits in _FORMS:
         found = sum(fits(value) for value in values)
         if values and found * 10 >= len(values) * 9:
-            evidence = f"{found:,} of {len(values):,} different values that were looked at have its form"
-            return Personal(what, word, evidence if len(values) > 1 else "its only value has its form")
+            looked_at = plural(len(values), "different value")
+            return Personal(
+                what, word, f"{plural(found, 'value', 'have', 'has')} its form, of {looked_at} looked at"
+            )
     parts = f"_{name}_"
     for what, word, words in _WORDS:
         if called := next((one for one in words if f"_{one}_" in parts), ""):

@@ -53,17 +53,6 @@ REFUSED: dict[str, dict[str, Any]] = {
         "columns": {"n": "bigint", "m": None},
     },
     "its pre_hook would run on DuckDB": {"pre-hook": [{"sql": "select 1"}]},
-    "it calls rows_added with insert_overwrite, while Spark has it with append, merge, delete+insert": {
-        "code": "where {{ rows_added(ref('x')) }}",
-        "materialized": "incremental",
-        "incremental_strategy": "insert_overwrite",
-        "partitioned_by": ["day"],
-    },
-    "it calls partitions_changed with merge, while Spark has it with append": {
-        "code": "where {{ partitions_changed (ref('x'), 'd') }}",
-        "materialized": "incremental",
-        "unique_key": "n",
-    },
     "it is a Python model, whose frame is not cut into batches": {
         "language": "python",
         "materialized": "incremental",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -110,6 +110,7 @@ class Part:
         increments: the inputs that it was given a part of, or nothing of.
         direct: it gives the rows that it reads of them, and no groups.
         distinct: no two rows of its result are alike.
+        compute_earlier: what another engine than DuckDB computes on the inputs of before, as a temporary table; None where DuckDB does.
     """
 
     sql: str
@@ -118,6 +119,7 @@ class Part:
     increments: Sequence[Increment]
     direct: bool = False
     distinct: bool = False
+    compute_earlier: Callable[[Scratch], str] | None = None
 
     @property
     def added(self) -> Increment | None:
@@ -162,10 +164,17 @@ class Part:
         listed = ", ".join(keys)
         gone = f"(select distinct {listed} from {earlier} except select {listed} from {source})"
         count, *_ = scratch.cursor.execute(f"select count(*) from {gone}").fetchone() or (0,)
+        self.check_gone(count)
+
+    def check_gone(self, count: int) -> None:
+        """Refuse to keep rows with a number of keys that the query does not give any more.
+
+        Raises:
+            NotCarriedError: there are such keys.
+        """
         if count:
-            name = _partitions(self.increments)[0].name
             raise NotCarriedError(
-                f"{plural(count, 'key', 'are', 'is')} not in the changed partitions of {name} any more"
+                f"{plural(count, 'key', 'are', 'is')} not in the changed partitions of {self.partitions[0].name} any more"
             )
 
     def check_matched(self, scratch: Scratch, matched: str, keys: Sequence[str], source: str = "") -> None:
@@ -220,14 +229,16 @@ class Part:
         Raises:
             NotCarriedError: the query does not name the input itself, or does not run on what it was.
         """
-        parts, sql = _partitions(self.increments), self.sql
-        if not any(not one.appended or _had_rows(scratch.cursor, one) for one in parts):
+        parts, sql = self.partitions, self.sql
+        if not self.has_earlier(scratch.cursor):
             return None
+        if self.compute_earlier:
+            return self.compute_earlier(scratch)
         with _earlier(scratch.cursor, parts) as catalog:
             for one in parts:
                 name = ".".join(map(quote, one.relation))
                 if name not in sql:
-                    raise NotCarriedError(f"the query reads {one.name} through another relation")
+                    raise NotCarriedError(through_another_relation(one))
                 sql = sql.replace(name, ".".join(map(quote, (catalog, *one.relation[1:]))))
             select = schema.casts(self.query, self.target, f"(\n{sql}\n)")
             try:
@@ -235,9 +246,25 @@ class Part:
             except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InterruptException):
                 raise
             except duckdb.Error as error:
-                raise NotCarriedError(
-                    f"the query does not run on what {parts[0].name} was before ({first_line(error)})"
-                ) from error
+                raise NotCarriedError(self.does_not_run(first_line(error))) from error
+
+    @property
+    def partitions(self) -> Sequence[Increment]:
+        """The inputs of which it reads changed partitions."""
+        return _partitions(self.increments)
+
+    def has_earlier(self, cursor: duckdb.DuckDBPyConnection) -> bool:
+        """Whether partitions that changed may have had rows before."""
+        return any(not one.appended or _had_rows(cursor, one) for one in self.partitions)
+
+    def does_not_run(self, why: str) -> str:
+        """The reason for a query that an engine does not take on the inputs of before."""
+        return f"the query does not run on what {self.partitions[0].name} was before ({why})"
+
+
+def through_another_relation(one: Increment) -> str:
+    """The reason for a query in which an input does not stand by its name."""
+    return f"the query reads {one.name} through another relation"
 
 
 def part_of(request: WriteRequest, query: Schema, target: Schema) -> Part | None:

@@ -389,16 +389,69 @@ def by_partition(
         NotCarriedError: a partition of the table would be replaced by a part of its rows, or it cannot be said whether
             it is to be emptied.
     """
-    files = readable_files(scratch.cursor, table)
     if not partition:
         if part:
             raise NotCarriedError("the whole table would be replaced by a part of its rows")
-        return Rewrite(files, select, carries=False)
+        return Rewrite(readable_files(scratch.cursor, table), select, carries=False)
     source = scratch.table(f"as {select}")
+    found = partitions_replaced(scratch, table, schema, source, partition, spec, part)
+    removed, mixed = found.removed, found.mixed
+    if not mixed:
+        return Rewrite(removed, f"from {source}", carries=False)
+    kept = f"select {DEST}.* from {files_relation(mixed, schema)} as {DEST} where not {found.condition}"
+    return Rewrite([*removed, *mixed], f"({kept}) union all by name (from {source})")
+
+
+@dataclass(frozen=True)
+class PartitionsReplaced:
+    """What goes of a table whose partitions are replaced.
+
+    Args:
+        removed: data files that go as a whole.
+        mixed: files of another partition spec, of which some rows go.
+        condition: for these rows.
+        emptied: partitions that go, whether the query has rows for them or not; None where all have rows.
+    """
+
+    removed: Sequence[DataFile]
+    mixed: Sequence[DataFile]
+    condition: str
+    emptied: Emptied | None
+
+
+def partitions_replaced(
+    scratch: Scratch,
+    table: Table,
+    schema: Schema,
+    source: str,
+    partition: Sequence[PartitionColumn],
+    spec: PartitionSpec,
+    part: Part | None,
+) -> PartitionsReplaced:
+    """Which partitions of a table a query replaces, if it may.
+
+    Args:
+        scratch: where temporary tables go.
+        table: as it is.
+        schema: as it is going to be.
+        source: rows of the query; one row of each partition, and of each value of the columns of ``part`` in it, is enough.
+        partition: what the table is partitioned by; one column at least.
+        spec: the same as a spec of the table.
+        part: what the query reads of its inputs.
+
+    Raises:
+        NotCarriedError: a partition of the table would be replaced by a part of its rows, or it cannot be said whether
+            it is to be emptied.
+    """
+    files = readable_files(scratch.cursor, table)
     wanted, tuples = _partitions_of(scratch, source, partition)
-    emptied = _Emptied.of(scratch, table, files, partition, tuples, part) if part else None
+    emptied = Emptied.of(scratch, table, files, partition, tuples, part) if part else None
+    equal = " and ".join(
+        f"({column.expression}) is not distinct from wanted.value_{at}" for at, column in enumerate(partition)
+    )
+    condition = f"exists (from {wanted} as wanted where {equal})"
     if not tuples and not emptied:
-        return Rewrite([], f"from {source}", carries=False)
+        return PartitionsReplaced([], [], condition, None)
     alike = {number for number, known in table.specs().items() if known.compatible_with(spec)}
     removed = [
         file
@@ -410,24 +463,17 @@ def by_partition(
         )
     ]
     others = [file for file in files if file.spec_id not in alike]
-    equal = " and ".join(
-        f"({column.expression}) is not distinct from wanted.value_{at}" for at, column in enumerate(partition)
-    )
-    condition = f"exists (from {wanted} as wanted where {equal})"
     if emptied:
         condition = f"({condition} or ({emptied.condition}) is true)"
     mixed = [file for file, _ in files_holding(scratch.cursor, others, schema, condition)]
     if part:
         replaced = [*removed, *mixed]
         _check_whole_partitions(scratch, part, source, replaced, schema, condition, partition)
-    if not mixed:
-        return Rewrite(removed, f"from {source}", carries=False)
-    kept = f"select {DEST}.* from {files_relation(mixed, schema)} as {DEST} where not {condition}"
-    return Rewrite([*removed, *mixed], f"({kept}) union all by name (from {source})")
+    return PartitionsReplaced(removed, mixed, condition, emptied)
 
 
 @dataclass(frozen=True)
-class _Emptied:
+class Emptied:
     """Partitions of the table that go, whether the query has rows for them or not.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from slipway.counts import plural
@@ -23,6 +23,7 @@ def change_rows(
     change: KeyedChange,
     model: str,
     part: Part | None = None,
+    earlier: DataFrame | None = None,
 ) -> None:
     """Change the rows of a table by their keys.
 
@@ -36,21 +37,39 @@ def change_rows(
         change: what becomes of them.
         model: for messages.
         part: what the query reads of its inputs, None where it reads them whole.
+        earlier: what the query gives on the inputs of before, in the same columns; None where that is nothing.
 
     Raises:
         ContractError: keys are NULL, or one is there twice that must not be.
-        NotCarriedError: rows would be replaced that come of rows which the query does not read.
+        NotCarriedError: keys that changed partitions gave before are not there any more, or rows would be replaced that come of rows
+            which the query does not read.
     """
-    with _shown(spark, rows.localCheckpoint()) as source:
+    with ExitStack() as shown:
+        source = shown.enter_context(view_of(spark, rows.localCheckpoint()))
         if not change.nulls:
             _check_keys(spark, source, change, model)
-        if part and part.direct and not part.is_nothing:
-            there = {name.lower() for name in change.columns}
-            names = [name for name in spark.table(table).columns if name.lower() in there]
-            (counted,) = spark.sql(change.replaced(table, source, names, distinct=part.distinct)).collect()
-            part.check_replaced(int(counted["replaced"]))
+        if part and not change.nulls:
+            before = (
+                shown.enter_context(view_of(spark, earlier.localCheckpoint())) if earlier is not None else ""
+            )
+            _check_carried(spark, table, source, change, part, before)
         if change.clauses:
             spark.sql(change.statement(table, source))
+
+
+def _check_carried(
+    spark: SparkSession, table: str, source: str, change: KeyedChange, part: Part, earlier: str
+) -> None:
+    if earlier:
+        (counted,) = spark.sql(change.gone(source, earlier)).collect()
+        part.check_gone(int(counted["gone"]))
+    if not part.direct or part.is_nothing:
+        return
+    there = {name.lower() for name in change.columns}
+    names = [name for name in spark.table(table).columns if name.lower() in there]
+    statement = change.replaced(table, source, names, distinct=part.distinct, earlier=earlier)
+    (counted,) = spark.sql(statement).collect()
+    part.check_replaced(int(counted["replaced"]))
 
 
 def _check_keys(spark: SparkSession, source: str, change: KeyedChange, model: str) -> None:
@@ -79,7 +98,7 @@ def _check_keys(spark: SparkSession, source: str, change: KeyedChange, model: st
 
 
 @contextmanager
-def _shown(spark: SparkSession, rows: DataFrame) -> Iterator[str]:
+def view_of(spark: SparkSession, rows: DataFrame) -> Iterator[str]:
     """The rows under a name of their own; not cached, which MERGE of Spark 4.1 does not take."""
     name = f"slipway_{uuid.uuid4().hex}"
     rows.createOrReplaceTempView(name)

@@ -40,6 +40,7 @@ class KeyedChange:
 
     Args:
         keys: each part of the key of a row of the query.
+        found_by: the same of a row of the table.
         shown: the same for messages, as DuckDB's writer shows it.
         distinct: a key may be there only once.
         selected: what is selected of the query's rows, each time all of them, instead of the rows themselves.
@@ -51,6 +52,7 @@ class KeyedChange:
     """
 
     keys: Sequence[str]
+    found_by: Sequence[str]
     shown: Sequence[str]
     distinct: bool
     on: str
@@ -73,20 +75,40 @@ class KeyedChange:
             using = f"({' union all '.join(each)})"
         return f"merge into {table} as {quoted(DEST)} using {using} as {quoted(SOURCE)} on {self.on} {' '.join(self.clauses)}"
 
-    def replaced(self, table: str, rows: str, names: Sequence[str], *, distinct: bool) -> str:
-        """A query of the number of rows of the table that the query meets.
+    def replaced(
+        self, table: str, rows: str, names: Sequence[str], *, distinct: bool, earlier: str = ""
+    ) -> str:
+        """A query of the number of rows of the table that the query meets, and did not give before.
 
         Args:
             table: in quotes.
             rows: a view of the query's rows.
             names: the columns that both have.
             distinct: no two rows of the query are alike; of a merge, a row that comes again as it is then does not count.
+            earlier: a view of what the query gives on its inputs of before; empty if that is nothing.
         """
         listed = ", ".join(_of(DEST, name) for name in names)
         found = f"select {listed} from {table} as {quoted(DEST)} left semi join {rows} as {quoted(SOURCE)} on {self.meets}"
         if self.distinct and distinct:
             found = f"({found}) except all (select {', '.join(map(quoted, names))} from {rows})"
+        if earlier:
+            found = (
+                f"(select {', '.join(self.found_by)} from ({found}) as {quoted(DEST)}) "
+                f"except all (select {', '.join(self.keys)} from {earlier} as {quoted(SOURCE)})"
+            )
         return f"select count(*) as replaced from ({found})"
+
+    def gone(self, rows: str, earlier: str) -> str:
+        """A query of the number of keys that the query gave before and does not give now.
+
+        Args:
+            rows: a view of the query's rows.
+            earlier: a view of what the query gives on its inputs of before.
+        """
+        before, now = (
+            f"select {', '.join(self.keys)} from {view} as {quoted(SOURCE)}" for view in (earlier, rows)
+        )
+        return f"select count(*) as gone from (({before}) except ({now}))"
 
 
 def keyed_change(
@@ -145,6 +167,7 @@ class _Merge:
         on = " and ".join([*equal, *predicates])
         return KeyedChange(
             keys=[_of(SOURCE, key) for key in keys],
+            found_by=[_of(DEST, key) for key in keys],
             shown=[quote(key) for key in keys],
             distinct=True,
             on=on,
@@ -226,12 +249,24 @@ def replaced_partitions(target: Schema, spec: PartitionSpec, catalog: str) -> Ke
     def parts(alias: str) -> Iterator[str]:
         for field in spec.fields:
             column = _of(alias, target.find_column_name(field.source_id) or "")
-            name, *number = re.split(r"[\[\]]", str(field.transform))
-            function = f"{quoted(catalog)}.system.{_FUNCTIONS.get(name, name)}"
-            arguments = f"{number[0]}, {column}" if number else column
-            yield column if name == "identity" else f"{function}({arguments})"
+            yield partition_value_of(str(field.transform), column, catalog)
 
     return _replacement(target, list(parts(SOURCE)), list(parts(DEST)), nulls=True)
+
+
+def partition_value_of(transform: str, column: str, catalog: str) -> str:
+    """An expression of Spark for the partition of a row, by Iceberg's own functions.
+
+    Args:
+        transform: as Iceberg writes it, such as ``bucket[16]``.
+        column: SQL of what it is made from.
+        catalog: by which Spark finds the functions.
+    """
+    name, *number = re.split(r"[\[\]]", transform)
+    if name == "identity":
+        return column
+    arguments = f"{number[0]}, {column}" if number else column
+    return f"{quoted(catalog)}.system.{_FUNCTIONS.get(name, name)}({arguments})"
 
 
 _FUNCTIONS = {"year": "years", "month": "months", "day": "days", "hour": "hours"}
@@ -301,6 +336,7 @@ def _replacement(
     values = ", ".join(_of(SOURCE, name) for name in columns)
     return KeyedChange(
         keys=ours,
+        found_by=theirs,
         shown=shown,
         distinct=False,
         on=" and ".join([f"not {flag}", *equal, *predicates]),

@@ -24,9 +24,10 @@ from slipway.engines.duckdb import constraints, writer
 from slipway.engines.duckdb.engine import Used
 from slipway.engines.duckdb.metrics import WrittenFile
 from slipway.engines.duckdb.request import Remade, WriteRequest, WriteResult
-from slipway.engines.duckdb.rewrite import NotCarriedError, Part, part_of
+from slipway.engines.duckdb.rewrite import NotCarriedError, Part, Scratch, part_of
 from slipway.engines.duckdb.scan import digest_after, files_relation, whole_scan
-from slipway.engines.duckdb.target import new_table, only_describes, target_updates
+from slipway.engines.duckdb.target import Destination, new_table, only_describes, target_updates
+from slipway.engines.spark.changed_partitions import PartitionsOfQuery, earlier_rows
 from slipway.engines.spark.keyed_rows import change_rows
 from slipway.engines.spark.merge_statement import KEYED, KeyedChange, keyed_change, replaced_partitions
 from slipway.engines.spark.returned_frames import cast_safely, check_frame
@@ -45,37 +46,24 @@ if TYPE_CHECKING:
 STRATEGIES = ("replace", "append", "insert_overwrite", "merge", "delete+insert")
 """What Spark can write until now, by names of ``WriteRequest.strategy``."""
 
-INCREMENTS = {"rows_added": ("append", "merge", "delete+insert"), "partitions_changed": ("append",)}
-"""Conditions by which a query reads a part of an input, and the strategies for which it is known without a second query that this leads where a full build would."""
-
 
 def check_supported(request: WriteRequest) -> None:
     """Refuse what Spark cannot write yet, before anything is computed.
 
     Raises:
-        ConfigError: the strategy, or the way in which the query gets its input, is another.
+        ConfigError: the strategy is another, or has nothing that it could replace.
     """
     why = ""
     if request.strategy not in STRATEGIES:
         why = f"its strategy is {request.strategy}, and Spark writes {', '.join(STRATEGIES)}"
     elif request.strategy == "insert_overwrite" and not request.partitioned_by:
         why = "insert_overwrite replaces partitions, and it has none"
-    elif called := _not_proven(request):
-        why = f"it reads its input by {called}, while Spark has that with {', '.join(INCREMENTS[called])}"
     if why:
         raise ConfigError(
             f"{request.model} cannot be computed by Spark",
             why,
             "Let DuckDB compute it, or configure it otherwise",
         )
-
-
-def _not_proven(request: WriteRequest) -> str:
-    """The condition by which a query reads a part of an input, if its strategy is none of those of ``INCREMENTS``."""
-    called = (
-        "partitions_changed" if one.column else "rows_added" for one in request.increments if one.is_part
-    )
-    return next((name for name in called if request.strategy not in ("replace", *INCREMENTS[name])), "")
 
 
 class SparkWriter:
@@ -171,15 +159,21 @@ class _Write:
         self.catalog.allow(request.identifier)
         self._lap("plan")
         with in_one_line(request.model):
-            self._compute(self.session(), rows, query, target, None if self.full else change)
+            self._compute(self.session(), rows, query, prepared, None if self.full else change)
         self._lap("compute")
         return self._stage(table, updates, target)
 
     def _compute(
-        self, spark: SparkSession, given: object, query: Schema, target: Schema, change: KeyedChange | None
+        self,
+        spark: SparkSession,
+        given: object,
+        query: Schema,
+        prepared: Staging,
+        change: KeyedChange | None,
     ) -> None:
         """Write rows; those columns that the table has are cast to its types."""
         make_active(spark)
+        target = prepared.table_metadata.schema()
         name = ".".join(map(quoted, (self.tables.environment.name, *self.request.identifier)))
         kinds = {field.name.lower(): field.dataType for field in spark.table(name).schema.fields}
         names = [field.name for field in query.fields]
@@ -202,14 +196,64 @@ class _Write:
 
         columns = change.columns if change else [field.name for field in target.fields]
         rows: DataFrame = found.select(*map(chosen, columns))
-        if change:
-            change_rows(spark, name, rows, change, self.request.model, self.part)
+        earlier = None
+        if self.part and self.request.strategy != "append" and isinstance(given, str):
+            earlier = earlier_rows(spark, self.cursor, given, self.part)
+            earlier = None if earlier is None else earlier.select(*map(chosen, columns))
+        if self.part and self.request.strategy == "insert_overwrite":
+            self._overwrite_parts(spark, name, rows, earlier, prepared, change)
+        elif change:
+            change_rows(spark, name, rows, change, self.request.model, self.part, earlier)
         elif self.full:
             rows.writeTo(name).overwrite(lit(True))
         elif self.request.strategy == "append":
             rows.writeTo(name).append()
         else:
             rows.writeTo(name).overwritePartitions()
+
+    def _overwrite_parts(
+        self,
+        spark: SparkSession,
+        name: str,
+        rows: DataFrame,
+        earlier: DataFrame | None,
+        prepared: Staging,
+        change: KeyedChange | None,
+    ) -> None:
+        """Replace the partitions that a query has rows for, and empty those that it had rows for before.
+
+        Raises:
+            NotCarriedError: a partition would be replaced by a part of its rows, or which ones are to be emptied is not known.
+        """
+        base, part = self.base, self.part
+        assert base is not None
+        assert part is not None
+        rows = rows.localCheckpoint()
+        partition = Destination.of(prepared, self.request).partition
+        with Scratch(self.cursor) as scratch:
+            query = PartitionsOfQuery(
+                spark,
+                scratch,
+                base,
+                prepared.table_metadata.schema(),
+                partition,
+                prepared.table_metadata.spec(),
+                self.tables.environment.name,
+            )
+            part = replace(
+                part,
+                compute_earlier=lambda _: query.some_of(cast("DataFrame", earlier), cast("Part", self.part)),
+            )
+            found = query.replaced_by(rows, part)
+            if found.emptied is None:
+                if change:
+                    change_rows(spark, name, rows, change, self.request.model)
+                else:
+                    rows.writeTo(name).overwritePartitions()
+            elif change:
+                raise NotCarriedError("files are partitioned otherwise than the table is now")
+            else:
+                rows.writeTo(name).overwrite(query.condition(found))
 
     def _queried(self, spark: SparkSession, sql: str, names: Sequence[str]) -> DataFrame:
         found = spark.sql(sql)

@@ -7,15 +7,12 @@ from typing import Any
 
 import pytest
 
-from slipway.engines.duckdb.request import Increment, WriteRequest
+from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.spark.spark_of_run import check_place
 from slipway.engines.spark.spark_writer import check_supported, reason_of
 from slipway.environments.environment import Environment, Mode
 from slipway.errors import ConfigError
 from slipway.names import TableName
-
-ADDED = Increment(("a", "b", "c"), None, None, "n > 1")
-CHANGED = Increment(("a", "b", "d"), None, None, "n > 1", column="n")
 
 
 @pytest.mark.parametrize(
@@ -23,16 +20,6 @@ CHANGED = Increment(("a", "b", "d"), None, None, "n > 1", column="n")
     [
         pytest.param({"strategy": "microbatch"}, "its strategy is microbatch", id="microbatch"),
         pytest.param({"strategy": "insert_overwrite"}, "it has none", id="no-partitions"),
-        pytest.param(
-            {"strategy": "insert_overwrite", "partitioned_by": ("n",), "increments": [ADDED]},
-            "by rows_added, while Spark has that with append, merge, delete.insert",
-            id="rows-added",
-        ),
-        pytest.param(
-            {"strategy": "merge", "unique_key": ("n",), "increments": [ADDED, CHANGED]},
-            "by partitions_changed, while Spark has that with append",
-            id="partitions-changed",
-        ),
     ],
 )
 def test_what_spark_cannot_write_is_refused(options: dict[str, Any], why: str) -> None:
@@ -41,29 +28,6 @@ def test_what_spark_cannot_write_is_refused(options: dict[str, Any], why: str) -
     )
     with pytest.raises(ConfigError, match=why):
         check_supported(request)
-
-
-@pytest.mark.parametrize(
-    ("strategy", "increments"),
-    [
-        ("replace", [ADDED, CHANGED]),
-        ("append", [ADDED, CHANGED]),
-        ("merge", [ADDED]),
-        ("delete+insert", [ADDED]),
-    ],
-)
-def test_what_spark_can_write(strategy: str, increments: list[Increment]) -> None:
-    check_supported(
-        WriteRequest(
-            TableName("layer", "x"),
-            "select 1 as n",
-            strategy,
-            "r",
-            "release-1",
-            unique_key=("n",),
-            increments=increments,
-        )
-    )
 
 
 @pytest.mark.parametrize(
