@@ -96,3 +96,23 @@ def test_a_declaration_without_reason_or_effect_is_refused(project: Meters) -> N
         "models/serving/at_site.sql", f"{{{{ config(materialized='table', {KEPT}) }}}} select 1 as n"
     )
     assert "on_input_change has no effect with a table" in project.refused("build", "--select", "at_site")
+
+
+BATCHED = """
+{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='read_on', begin='2024-05-01', batch_size='day') }}
+select meter, read_on, site from {{ ref('consumption') }} inner join {{ ref('meters') }} using (meter)
+"""
+
+
+def test_batches_that_keep_what_was_made_from_an_earlier_table_are_reported(project: Meters) -> None:
+    project.edit("models/curated/consumption.sql", "unique_key", "event_time='read_on', unique_key")
+    project.write("models/serving/batched.sql", BATCHED)
+    whole = ("--event-time-start", "2024-05-01", "--event-time-end", "2024-05-03")
+    assert "without a condition" not in project.dbt("build", *whole)
+    project.edit(SITES, "m1,north", "m1,west")
+    printed = project.dbt("build", "--event-time-start", "2024-05-02", "--event-time-end", "2024-05-03")
+    note = "reference.meters changed, which the query reads without a condition: batches that this run does not build keep"
+    assert f"serving.batched: {note}" in printed
+    sites = {row[:2]: row[2] for row in project.rows("serving.batched", "meter", "read_on", "site")}
+    assert sorted(site for (meter, _), site in sites.items() if meter == "m1") == ["north", "west"]
+    assert "without a condition" not in project.dbt("build", *whole, "--full-refresh")

@@ -226,7 +226,8 @@ class Builder:
         request = self._request(node, identifier, state, config)
         older = ""
         if request.strategy != "replace":
-            older = changed_whole(self._inputs, manifest, unique_id, base, request.increments)
+            in_part = {one.relation for one in request.increments}
+            older = changed_whole(self._inputs, manifest, unique_id, base, in_part)
         if reason := self._rebuilds.reason(manifest, node, base, request, state.expired_before, older):
             return reason
         if config.get("batch"):
@@ -296,6 +297,7 @@ class Builder:
     ) -> BuildResponse:
         identifier, unique_id = request.identifier, str(config["unique_id"])
         base, window = self._pinned.base(identifier), window_of(manifest, unique_id, config["batch"])
+        full = bool(config.get("full_refresh")) or base is None
         if identifier not in self._batched:
             check_inputs(cursor, manifest, unique_id)
         with self._writers.batch(cursor, manifest, manifest.nodes[unique_id], request) as asked:
@@ -304,7 +306,7 @@ class Builder:
                 asked,
                 state,
                 window,
-                full=bool(config.get("full_refresh")) or base is None,
+                full=full,
                 last=is_last(manifest, unique_id, window),
                 cut=bool(filtered_inputs(manifest, unique_id)),
             )
@@ -312,7 +314,7 @@ class Builder:
         def stage() -> None:
             result = model.stage()
             self._candidate.stage(result.staged)
-            left_out = notes(self._inputs, manifest, unique_id, base, model.state.batches)
+            left_out = notes(self._inputs, manifest, unique_id, base, model.state.batches, full=full)
             more = [*why_built_again(base, state), *_left_optional(manifest.nodes[unique_id], base, request)]
             self._nodes.update(unique_id, **_outcome(base, result), notes=[*model.notes(), *left_out, *more])
 

@@ -97,23 +97,22 @@ def changed_whole(
     manifest: DbtManifest,
     unique_id: str,
     base: Table | None,
-    increments: Sequence[Increment],
+    in_part: Collection[Relation],
 ) -> str:
-    """Which inputs of a model changed since it read them last, of those that it reads whole and not by an increment.
+    """Which inputs of a model changed since it read them last, of those that it reads whole next to others of which it reads a part.
 
-    Rows that it wrote before were made from what these inputs held then, and an increment does not read them again.
+    Rows that it wrote before were made from what these inputs held then, and are not made again.
 
     Args:
         inputs: what the run reads.
         manifest: dbt's manifest.
         unique_id: the model.
         base: its table.
-        increments: what it was given of its other inputs; a model without any decides by itself which rows it reads.
+        in_part: its other inputs; a model without any decides by itself which rows it reads.
 
     Returns:
         What changed, as a part of a sentence; empty if nothing did.
     """
-    in_part = {one.relation for one in increments}
     if base is None or not in_part:
         return ""
     changed: list[str] = []

@@ -17,7 +17,7 @@ from pyiceberg.table.snapshots import Snapshot
 from slipway.counts import plural
 from slipway.dbt.command import flag
 from slipway.dbt.configuration import contract_of, strategy_of
-from slipway.dbt.inputs import consumed, since
+from slipway.dbt.inputs import changed_whole, consumed, since
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, relation_of, table_of
 from slipway.engines.duckdb.batches import Window, covers
 from slipway.engines.duckdb.constraints import Held, check_unique
@@ -130,6 +130,8 @@ def notes(
     unique_id: str,
     base: Table | None,
     built: Sequence[tuple[str, str]],
+    *,
+    full: bool,
 ) -> Iterator[str]:
     """What of a model's inputs the batches of this run leave out, in words.
 
@@ -139,8 +141,16 @@ def notes(
         unique_id: the model.
         base: its published table.
         built: the windows of the table that are built from its inputs as they are.
+        full: all batches are built.
     """
-    for node in filtered_inputs(manifest, unique_id):
+    filtered = filtered_inputs(manifest, unique_id)
+    whole = changed_whole(inputs, manifest, unique_id, base, [relation_of(node) for node in filtered])
+    if whole and not full:
+        yield (
+            f"{whole}: batches that this run does not build keep what was made from it; "
+            "build them with --event-time-start and --event-time-end"
+        )
+    for node in filtered:
         identifier = table_of(node)
         database, name = node.database, str(identifier)
         table = inputs.known(database, identifier)
