@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlglot import exp
 
-from slipway.engines.spark.translation.calls import AGGREGATES, JOINED, ordering
+from slipway.engines.spark.translation.grouping import (
+    Projection,
+    check_distinct,
+    check_unambiguous,
+    group_by,
+    order_and_limit,
+)
 from slipway.engines.spark.translation.operators import (
     COMPARED,
     common_values,
@@ -24,21 +29,6 @@ _CLAUSES = (
     *("with_", "expressions", "distinct", "from_", "joins", "where", "group", "having"),
     *("qualify", "windows", "order", "limit", "offset"),
 )
-
-
-@dataclass
-class _Projection:
-    """One column of a select list.
-
-    Args:
-        node: its expression.
-        value: its translation.
-        name: its name, or None where it has none.
-    """
-
-    node: exp.Expression
-    value: Value
-    name: str | None
 
 
 def query(
@@ -244,10 +234,10 @@ def _select(translator: Translator, node: exp.Select, outer: Scope | None, *, is
     columns = _named(translator, node, projections, is_named=is_named)
     where = node.args.get("where")
     tail = f" WHERE {condition(translator, where.this, scope).spark}" if where is not None else ""
-    tail += _group(translator, node, scope, projections)
+    tail += group_by(translator, node, scope, projections)
     having = node.args.get("having")
     if having is not None:
-        _unambiguous(translator, having, scope)
+        check_unambiguous(translator, having, scope)
         tail += f" HAVING {condition(translator, having.this, scope).spark}"
     listed = ", ".join(
         f"{one.value.spark} AS {quoted(column.name)}"
@@ -256,12 +246,12 @@ def _select(translator: Translator, node: exp.Select, outer: Scope | None, *, is
     distinct = node.args.get("distinct")
     if distinct is not None:
         translator.only(distinct)
-        _groupable(translator, projections)
+        check_distinct(translator, projections)
     qualify = node.args.get("qualify")
     if qualify is not None:
         return _qualified(translator, node, scope, f"{listed}", from_text + tail, columns)
     written = f"SELECT {'DISTINCT ' if distinct is not None else ''}{listed}{from_text}{tail}"
-    written += _order_and_limit(translator, node, scope, columns)
+    written += order_and_limit(translator, node, scope, columns)
     return Query(written, columns, scope.is_correlated)
 
 
@@ -277,7 +267,7 @@ def _qualified(
                 "Write the two in queries of their own",
             )
     clause = node.args["qualify"]
-    _unambiguous(translator, clause, scope)
+    check_unambiguous(translator, clause, scope)
     keeps = condition(translator, clause.this, scope).spark
     kept, inner = translator.new_name("kept"), translator.new_name("query")
     names = ", ".join(quoted(one.name) for one in columns)
@@ -285,8 +275,8 @@ def _qualified(
     return Query(spark, columns, scope.is_correlated)
 
 
-def _projections(translator: Translator, node: exp.Select, scope: Scope) -> list[_Projection]:
-    found: list[_Projection] = []
+def _projections(translator: Translator, node: exp.Select, scope: Scope) -> list[Projection]:
+    found: list[Projection] = []
     for one in node.expressions:
         inner = one.this if isinstance(one, exp.Alias) else one
         if isinstance(one, exp.Star) or (isinstance(one, exp.Column) and isinstance(one.this, exp.Star)):
@@ -294,14 +284,14 @@ def _projections(translator: Translator, node: exp.Select, scope: Scope) -> list
         elif isinstance(one, exp.Alias):
             translator.only(one, "this", "alias")
             value = _generated(translator, node, inner, scope) or translator.expression(inner, scope)
-            found.append(_Projection(inner, value, one.alias))
+            found.append(Projection(inner, value, one.alias))
         else:
             name = resolved_name(one, scope) if isinstance(one, exp.Column) else None
-            found.append(_Projection(one, translator.expression(one, scope), name))
+            found.append(Projection(one, translator.expression(one, scope), name))
     return found
 
 
-def _star(translator: Translator, node: exp.Expression, scope: Scope) -> list[_Projection]:
+def _star(translator: Translator, node: exp.Expression, scope: Scope) -> list[Projection]:
     star = node.this if isinstance(node, exp.Column) else node
     translator.only(star, "except_")
     if isinstance(node, exp.Column):
@@ -320,14 +310,14 @@ def _star(translator: Translator, node: exp.Expression, scope: Scope) -> list[_P
             seen.add(key)
             reference = exp.column(column.name, table=source.name, quoted=True)
             reference.parent = node
-            found.append(_Projection(reference, translator.expression(reference, scope), column.name))
+            found.append(Projection(reference, translator.expression(reference, scope), column.name))
     if left_out - seen - {one.name.lower() for source in sources for one in source.columns}:
         translator.refuse(node, form="Exclude columns that are there")
     return found
 
 
 def _named(
-    translator: Translator, node: exp.Select, projections: list[_Projection], *, is_named: bool
+    translator: Translator, node: exp.Select, projections: list[Projection], *, is_named: bool
 ) -> list[Column]:
     columns = []
     for one in projections:
@@ -378,152 +368,6 @@ def _generated(translator: Translator, node: exp.Select, inner: exp.Expression, 
     return Value(f"EXPLODE(CASE WHEN {fits} THEN {days} END)", DATE, DATE.probe)
 
 
-def _group(translator: Translator, node: exp.Select, scope: Scope, projections: list[_Projection]) -> str:
-    clause = node.args.get("group")
-    if clause is None:
-        return ""
-    translator.only(clause, "expressions", "all")
-    if clause.args.get("all"):
-        keys = [one.value for one in projections if not has_aggregate(one.node)]
-        for one in projections:
-            if (
-                has_aggregate(one.node)
-                and not isinstance(one.node, exp.Anonymous | exp.Filter)
-                and _has_column_outside(one.node)
-            ):
-                translator.refuse(
-                    one.node, f"GROUP BY ALL with {excerpt(one.node)}", "List the columns to group by"
-                )
-    else:
-        keys = [_group_key(translator, one, scope, projections) for one in clause.expressions]
-    for key in keys:
-        if key.kind.id not in COMPARED and not key.kind.is_exact:
-            translator.refuse(
-                clause, f"GROUP BY {key.kind.text}", "Group by texts, whole numbers, DECIMAL, dates or times"
-            )
-    if any(one.is_constant for one in keys):
-        translator.refuse(clause, "GROUP BY a constant", "Leave it out")
-    return f" GROUP BY {', '.join(one.spark for one in keys)}" if keys else ""
-
-
-def _group_key(
-    translator: Translator, node: exp.Expression, scope: Scope, projections: list[_Projection]
-) -> Value:
-    if isinstance(node, exp.Literal) and not node.is_string and str(node.this).isdigit():
-        position = int(node.this)
-        if not 1 <= position <= len(projections):
-            translator.refuse(node)
-        return projections[position - 1].value
-    _unambiguous(translator, node, scope)
-    return translator.expression(node, scope)
-
-
-def _groupable(translator: Translator, projections: list[_Projection]) -> None:
-    for one in projections:
-        if one.value.kind.id not in COMPARED and not one.value.kind.is_exact:
-            translator.refuse(one.node, f"DISTINCT {one.value.kind.text}", "Cast it to a text or DECIMAL")
-
-
-def has_aggregate(node: exp.Expr) -> bool:
-    """Whether an expression has an aggregate or a window in it."""
-    names = {one.name for one in AGGREGATES} | set(JOINED)
-    return any(
-        (isinstance(part, exp.Anonymous) and part.name.lower() in names) or isinstance(part, exp.Window)
-        for part in node.walk()
-    )
-
-
-def _has_column_outside(node: exp.Expression) -> bool:
-    """Whether columns stand outside of the aggregates of an expression."""
-    return any(
-        not any(
-            has_aggregate(up) and isinstance(up, exp.Anonymous | exp.Filter) for up in _ancestors(part, node)
-        )
-        for part in node.find_all(exp.Column)
-    )
-
-
-def _ancestors(part: exp.Expr, top: exp.Expr) -> list[exp.Expr]:
-    found: list[exp.Expr] = []
-    at = part.parent
-    while at is not None and at is not top:
-        found.append(at)
-        at = at.parent
-    return [*found, top]
-
-
-def _unambiguous(translator: Translator, node: exp.Expression, scope: Scope) -> None:
-    """Refuse a name that is both a column and an alias of another expression: engines prefer different ones.
-
-    Raises:
-        TranslationError: there is such a name.
-    """
-    for one in node.find_all(exp.Column):
-        if one.args.get("table") is not None or not isinstance(one.this, exp.Identifier):
-            continue
-        aliased = scope.aliases.get(one.name.lower())
-        if aliased is None or not list(scope.matches(one.name, None)):
-            continue
-        if not (isinstance(aliased, exp.Column) and aliased.name.lower() == one.name.lower()):
-            translator.refuse(
-                one,
-                f"the name {one.name}, which is a column and an alias of another expression",
-                "Write its table in front of it, or choose another alias",
-            )
-
-
-def _order_and_limit(
-    translator: Translator,
-    node: exp.Expression,
-    scope: Scope,
-    columns: Sequence[Column],
-) -> str:
-    order, limit, offset = (node.args.get(one) for one in ("order", "limit", "offset"))
-    written = ""
-    if order is not None:
-        translator.only(order, "expressions")
-        items = []
-        for one in order.expressions:
-            _unambiguous(translator, one, scope)
-            items.append(_order_item(translator, one, scope, columns))
-        written = f" ORDER BY {', '.join(items)}"
-    elif limit is not None or offset is not None:
-        translator.refuse(
-            next(one for one in (limit, offset) if one is not None),
-            "LIMIT without ORDER BY",
-            "Say which rows: order by …",
-        )
-    for word, clause in (("LIMIT", limit), ("OFFSET", offset)):
-        if clause is not None:
-            translator.only(clause, "expression")
-            count = clause.expression
-            if not (isinstance(count, exp.Literal) and str(count.this).isdigit()):
-                translator.refuse(clause, form="A constant number of rows")
-            written += f" {word} {count.this}"
-    return written
-
-
-def _order_item(translator: Translator, node: exp.Expression, scope: Scope, columns: Sequence[Column]) -> str:
-    """An item that names a column of the result is ordered by that column."""
-    inner = node.this
-    position = int(inner.this) if isinstance(inner, exp.Literal) and str(inner.this).isdigit() else 0
-    if position > len(columns):
-        translator.refuse(node)
-    name = inner.name.lower() if isinstance(inner, exp.Column) and not inner.args.get("table") else ""
-    found = (
-        columns[position - 1]
-        if position
-        else next((one for one in columns if one.name.lower() == name), None)
-    )
-    if found is None:
-        return ordering(translator, [node], scope)
-    stand_in = node.copy()
-    stand_in.set("this", exp.column(found.name, quoted=True))
-    return ordering(
-        translator, [stand_in], Scope(sources=[Source("", [found])], merged={found.name.lower(): found})
-    )
-
-
 # ------------------------------------------------------------------------------------------------ sets and values
 
 
@@ -555,7 +399,7 @@ def _set_operation(translator: Translator, node: exp.Expression, outer: Scope | 
     if node.args.get("order") is None and node.args.get("limit") is None:
         return Query(spark, left.columns, correlated)
     spark = f"SELECT * FROM ({spark}) AS {quoted(translator.new_name('query'))}"
-    spark += _order_and_limit(translator, node, Scope(), left.columns)
+    spark += order_and_limit(translator, node, Scope(), left.columns)
     return Query(spark, left.columns, correlated)
 
 

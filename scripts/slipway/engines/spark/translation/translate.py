@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import duckdb
 from sqlglot import exp
 
-from slipway.engines.spark.translation import calls, casts, operators, query_clauses
+from slipway.engines.spark.translation import calls, casts, grouping, operators, query_clauses
 from slipway.engines.spark.translation.asking import Types
 from slipway.engines.spark.translation.parsing import parse
 from slipway.engines.spark.translation.refusal import ANYTHING, TranslationError, not_known
@@ -113,7 +113,7 @@ def _only_expression(translator: Translator, text: str) -> exp.Expression:
         translator.refuse(found, form="Write one expression")
     if found.find(exp.Query):
         translator.refuse(found, "a query", "Compute it as a column of the model's query")
-    if query_clauses.has_aggregate(found):
+    if grouping.has_aggregate(found):
         translator.refuse(found, "an aggregate", "Compute it as a column of the model's query")
     return found.this  # type: ignore[no-any-return]
 
