@@ -4,7 +4,7 @@ It imports once and forks for every command, so a command has its own memory, en
 code, and can be killed like any process. A request is one line of JSON on a Unix socket: ``argv``, ``cwd``,
 ``env``, ``output``, ``kill_before`` or ``kill_after``, a function before or after whose first call (``…#3``: third;
 ``…+0.05``: and 50 ms later) the process is killed, ``stop_before``, one before which it stops until it gets SIGCONT, ``clock``, seconds by which the command's clock is ahead, ``program``
-(``dbt`` or ``slipway``), and ``errors``, where stderr goes if not to ``output``.
+(``dbt``, ``slipway``, or ``python`` for code), and ``errors``, where stderr goes if not to ``output``.
 ``terminal`` is what stdin reads from.
 The answer is the process id at once and the exit code at the end; no exit code means that it was killed.
 """
@@ -193,11 +193,13 @@ def warm_up() -> None:
     from dbt_common.tests import enable_test_caching
 
     from slipway.code.versions import versions_of
+    from slipway.dbt.keys.jinja_code import dispatched
     from slipway.dbt.keys.node_key import engine
 
     enable_test_caching()
     engine()
     versions_of(ROOT)
+    build_records()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "project"
         shutil.copytree(ROOT / "tests" / "integration" / "project", path)
@@ -211,6 +213,7 @@ def warm_up() -> None:
     assert isinstance(done.result, Manifest)
     for macro in done.result.macros.values():
         template_cache.get_node_template(macro)
+        dispatched(macro.macro_sql)  # reads its Jinja, which is kept
     json.dump = lambda found, file, **how: file.write(json.dumps(found, **how))
     reset_adapters()
     gc.collect()  # their locks, too: multiprocessing reports what is left when this process is killed
@@ -218,10 +221,23 @@ def warm_up() -> None:
     gc.set_threshold(100_000, 20, 20)  # nor often through what it makes itself in its second or two
 
 
+def build_records() -> None:
+    """Have pydantic build the classes of records and of Iceberg's metadata, which a command builds when it needs one."""
+    from pydantic import BaseModel
+
+    waiting: list[type[BaseModel]] = [BaseModel]
+    while waiting:
+        known = waiting.pop()
+        waiting += known.__subclasses__()
+        if known.__module__.startswith(("slipway.", "pyiceberg.", "open_data_contract_standard.")):
+            known.model_rebuild(raise_errors=False)
+
+
 def do_once() -> None:
     """The rest of what dbt and botocore work out in every process anew, although it comes to the same."""
     import boto3
     import parsedatetime  # type: ignore[import-untyped]
+    import sqlalchemy
     from dbt.adapters.contracts.connection import AdapterResponse
     from dbt.adapters.duckdb.relation import DuckDBRelation
     from dbt.artifacts.schemas.results import TimingInfo
@@ -234,6 +250,8 @@ def do_once() -> None:
         parsedatetime.Constants
     )  # of a locale, for each result of a query
     build_type_tester(())
+    with sqlalchemy.create_engine("sqlite://").connect():
+        pass  # SQLAlchemy has compiled what it reads versions and names by
     # found by going through all modules and the sources of all callers
     BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters.base.impl")  # type: ignore[method-assign]
     for service in ("s3", "glue"):
@@ -299,6 +317,12 @@ def slipway(argv: list[str]) -> int:
     return called(main, ["slipway", *argv])
 
 
+def python(argv: list[str]) -> int:
+    """What ``python -c`` does with code."""
+    exec(argv[0], {"__name__": "__main__"})  # noqa: S102 - a test's own
+    return 0
+
+
 def called(command: Callable[[], object], argv: list[str]) -> int:
     """The exit code of a console script."""
     sys.argv = argv
@@ -309,7 +333,7 @@ def called(command: Callable[[], object], argv: list[str]) -> int:
     return 0
 
 
-PROGRAMS = {"dbt": dbt, "slipway": slipway}
+PROGRAMS = {"dbt": dbt, "slipway": slipway, "python": python}
 
 
 def kill(name: str, *, after: bool, by: signal.Signals = signal.SIGKILL) -> None:

@@ -129,10 +129,10 @@ class Commands:
         together: bool = False,
         **more: object,
     ) -> Running:
-        """Start ``dbt`` or ``slipway``.
+        """Start a command.
 
         Args:
-            program: one of the two.
+            program: ``dbt`` or ``slipway``, or ``python`` with code as its argument.
             argv: its arguments.
             cwd: the folder it starts in.
             env: its whole environment.

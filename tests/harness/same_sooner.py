@@ -1,7 +1,8 @@
 """What libraries work out again and again, by shorter ways that come to the same (tests/unit/harness/test_same_sooner.py).
 
 Most of the processor time of a command in a small project is dbt's own: for each node and each call of a macro it makes a Jinja context with all
-macros of dbt and of its adapter, it writes every event through a parser of JSON, and it converts all macros twice for manifest.json.
+macros of dbt and of its adapter, it writes every event through a parser of JSON, and it converts all macros twice for manifest.json. For each line
+of its log it looks at the file and formats the line twice, and it lists the folders of its own macros in every command.
 pyiceberg copies the whole metadata of a table each time that a transaction looks at it, some twenty times for each append.
 
 The ordinary suite takes these ways. With LIBRARIES_AS_THEY_ARE, which ``scripts/test --long`` sets, no test does.
@@ -11,8 +12,11 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+import sysconfig
+from collections.abc import Callable, Iterable
+from logging import LogRecord
+from logging.handlers import RotatingFileHandler
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
@@ -20,6 +24,12 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from pyiceberg.table import Transaction
     from pyiceberg.table.metadata import TableMetadata
+
+Rolls = Callable[[RotatingFileHandler, LogRecord], "bool | int"]
+Finds = Callable[..., list[dict[str, Any]]]
+
+_LONGEST_LINE = 5 * 1024 * 1024
+_INSTALLED = sysconfig.get_path("purelib") + os.sep
 
 
 def shorten_dbt() -> None:
@@ -29,11 +39,14 @@ def shorten_dbt() -> None:
     from dbt.context.macros import MacroNamespaceBuilder
     from dbt.context.manifest import ManifestContext
     from dbt.contracts.graph.nodes import Documentation, Macro
+    from dbt.parser import search
     from dbt_common.events import base_types
 
     MacroNamespaceBuilder.add_macros = add_macros  # type: ignore[method-assign]
     ManifestContext.to_dict = to_dict  # type: ignore[method-assign]
     base_types.ParseDict = parse_dict  # type: ignore[attr-defined]
+    RotatingFileHandler.shouldRollover = should_roll_over(RotatingFileHandler.shouldRollover)  # type: ignore[method-assign, assignment]
+    search.find_matching = find_matching(search.find_matching)  # type: ignore[attr-defined]
     # they have no more fields than what is written of them
     Macro.to_resource = Documentation.to_resource = lambda own: own  # type: ignore[method-assign]
 
@@ -98,6 +111,33 @@ def flat(namespace: MacroNamespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for searched in reversed(list(namespace._search_order())):
         found.update(searched)
+    return found
+
+
+def should_roll_over(real: Rolls) -> Rolls:
+    """Whether a log has to continue in another file, without formatting the line where the file has less than half of what it may have."""
+
+    def answer(self: RotatingFileHandler, record: LogRecord) -> bool | int:
+        stream: IO[str] | None = self.stream
+        if stream is None or self.maxBytes <= _LONGEST_LINE:
+            return real(self, record)
+        return os.fstat(stream.fileno()).st_size >= self.maxBytes - _LONGEST_LINE and real(self, record)
+
+    return answer
+
+
+def find_matching(real: Finds) -> Finds:
+    """Files below folders, which are listed once where they are those of an installed package."""
+    kept: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+
+    def found(root: str, folders: list[str], pattern: str, ignored: Any = None) -> list[dict[str, Any]]:  # noqa: ANN401 - dbt's
+        if ignored or not os.path.normpath(root).startswith(_INSTALLED):
+            return real(root, folders, pattern, ignored)
+        key = (root, pattern, *folders)
+        if key not in kept:
+            kept[key] = real(root, folders, pattern, ignored)
+        return [dict(one) for one in kept[key]]
+
     return found
 
 

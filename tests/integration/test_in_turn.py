@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,15 +52,9 @@ def test_each_node_is_rendered_as_alone(project: Project) -> None:
     for name, sql in _MODELS.items():
         project.write(f"models/serving/{name}.sql", sql)
     project.write("macros/sets_and_fails.sql", _MACRO)
-    done = subprocess.run(
-        [sys.executable, "-c", _RENDERED],
-        env={**project.env(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        cwd=project.path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
+    done = project.start(_RENDERED, program="python").wait()
+    assert done.code == 0, done
+    found = json.loads(done.out.splitlines()[-1])
     assert {name: in_turn for name, (in_turn, _) in found.items()} == {
         name: alone for name, (_, alone) in found.items()
     }

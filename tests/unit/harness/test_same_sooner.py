@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import closing
 from dataclasses import replace
+from logging import LogRecord
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,8 @@ from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
 from dbt.contracts.graph.manifest import Manifest
 from dbt.events import core_types_pb2
 from dbt.exceptions import DuplicateMacroNameError
+from dbt.include.global_project import PACKAGE_PATH
+from dbt_common.clients.system import find_matching
 from dbt_common.events import types_pb2
 from google.protobuf.json_format import ParseDict, ParseError
 from pyiceberg.catalog.memory import InMemoryCatalog
@@ -119,6 +125,33 @@ def test_events_have_the_same_message(event: str) -> None:
             same_sooner.parse_dict(fields, message())
     else:
         assert same_sooner.parse_dict(fields, message()) == expected
+
+
+@pytest.mark.parametrize("most", [0, 100, 2 * same_sooner._LONGEST_LINE])
+@pytest.mark.parametrize(
+    "size", [0, 50, 100, 2 * same_sooner._LONGEST_LINE - 4, 2 * same_sooner._LONGEST_LINE]
+)
+def test_logs_continue_in_another_file_at_the_same_line(tmp_path: Path, most: int, size: int) -> None:
+    (tmp_path / "dbt.log").touch()
+    os.truncate(tmp_path / "dbt.log", size)
+    record = LogRecord("a", 10, "a.py", 1, "line", (), None)
+    with closing(RotatingFileHandler(tmp_path / "dbt.log", maxBytes=most)) as handler:
+        expected = RotatingFileHandler.shouldRollover(handler, record)
+        short = same_sooner.should_roll_over(RotatingFileHandler.shouldRollover)
+        assert bool(short(handler, record)) == bool(expected)
+
+
+def test_the_same_files_are_found_in_folders(tmp_path: Path) -> None:
+    short = same_sooner.find_matching(find_matching)
+    for root in (PACKAGE_PATH, str(tmp_path)):
+        for folders in (["macros"], ["macros", "tests"], ["nowhere"]):
+            for _ in range(2):
+                assert short(root, folders, "*.sql", None) == find_matching(root, folders, "*.sql", None)
+    assert short(PACKAGE_PATH, ["macros"], "*.sql", None)
+    # those of a project change
+    (tmp_path / "macros").mkdir()
+    (tmp_path / "macros" / "a.sql").touch()
+    assert [one["relative_path"] for one in short(str(tmp_path), ["macros"], "*.sql", None)] == ["a.sql"]
 
 
 def at_no_time(metadata: TableMetadata) -> TableMetadata:
