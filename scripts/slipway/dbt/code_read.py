@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import yaml
+from dbt.adapters.factory import get_include_paths, load_plugin
 from pyiceberg.table import Table
 
 from slipway.code.git import Finding
@@ -25,6 +27,7 @@ from slipway.dbt.keys.node_key import is_hook
 from slipway.dbt.nodes import DbtManifest, DbtNode, has_jinja, is_python
 from slipway.dbt.readers import next_deprecation
 from slipway.dbt.volatility import Volatility, changing_names, sources_of
+from slipway.environments.profiles import ADAPTER
 from slipway.errors import SlipwayError
 from slipway.iceberg.metadata_files import manifests_of
 from slipway.landing.area import listing_digest
@@ -68,9 +71,10 @@ def code_read(
 def _parsed(manifest: DbtManifest, project: Path) -> dict[Path, Any]:
     """The files that dbt has parsed, other than those of installed packages.
 
-    They are named where they are now: a parse that was taken over from a project that was moved names its old folder.
+    They are named where they are now: a parse that was taken over from a project or an environment that was moved names its old folders.
     """
     own = manifest.metadata.project_name
+    included = _included()
     # most files are macros of dbt and of its adapters: of those only the folder is looked at, once
     roots = {file.path.project_root for file in manifest.files.values()}
     software = {root for root in roots if is_installed(Path(root))}
@@ -81,12 +85,25 @@ def _parsed(manifest: DbtManifest, project: Path) -> dict[Path, Any]:
         if file.project_name != own and file.path.project_root in software:
             continue
         path = Path(file.path.absolute_path)
+        if (folder := included.get(file.project_name)) and path.is_relative_to(file.path.project_root):
+            path = folder / path.relative_to(file.path.project_root)
         root = next((root for root in before if path.is_relative_to(root)), None)
         path = project / path.relative_to(root) if root else path
         elsewhere = file.project_name == MACHINERY and not path.is_relative_to(project)
         if not (elsewhere or is_installed(path)):
             found[path] = file
     return found
+
+
+@cache
+def _included() -> dict[str, Path]:
+    """Where dbt's own macros and those of adapters are, by the name of their package."""
+    load_plugin(ADAPTER)
+    described = {
+        folder: (folder / "dbt_project.yml").read_text(encoding="utf-8")
+        for folder in get_include_paths(ADAPTER)
+    }
+    return {yaml.safe_load(text)["name"]: folder for folder, text in described.items()}
 
 
 def _parsed_otherwise(files: dict[Path, Any]) -> Iterator[Finding]:

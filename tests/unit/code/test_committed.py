@@ -362,6 +362,21 @@ def test_a_parse_of_a_project_that_was_moved_is_of_its_files(repository: Reposit
     assert code_read(begun, repository.project, changed, []).dirty
 
 
+def test_a_parse_of_another_environment_is_of_the_macros_that_are_installed_now(
+    repository: Repository, tmp_path: Path
+) -> None:
+    begun = code_of(repository.project)
+    root = tmp_path / "venv/lib/python3/site-packages/dbt/include/duckdb"
+    manifest = parsed(repository, (repository.project / MODEL).read_text())
+    file = SourceFile(
+        FilePath("macros", "adapters.sql", 0.0, str(root)), FileHash.from_contents("x"), "dbt_duckdb"
+    )
+    manifest.files["b"] = file
+    assert not code_read(begun, repository.project, manifest, []).dirty
+    manifest.files["b"] = SourceFile(file.path, file.checksum, "another")
+    assert "outside of the repository" in code_read(begun, repository.project, manifest, []).unknown
+
+
 def imported(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec
