@@ -128,12 +128,12 @@ def free_port() -> int:
         return port
 
 
-def aws() -> ThreadedMotoServer:
+def aws(host: str = "127.0.0.1") -> ThreadedMotoServer:
     """S3, Glue, IAM and KMS on this machine; started."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would tell every request
     setattr(GlueResponse, "update_table", _update_table)  # noqa: B010 - mypy refuses a method to be replaced
     setattr(ECDSAPrivateKey, "sign", _sign_digest)  # noqa: B010 - same
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=host, port=0, verbose=False)
     server.start()
     return server
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -21,8 +21,17 @@ WITH_EXTENSIONS = ("--conf", f"spark.sql.extensions={EXTENSIONS}")
 
 
 @contextmanager
-def started(folder: Path, *options: str) -> Iterator[str]:
-    """The address of a server, until the block ends; it has no keys of a store, and the Python of the tests."""
+def started(
+    folder: Path, *options: str, host: str = "127.0.0.1", within: Sequence[str] = ()
+) -> Iterator[str]:
+    """The address of a server, until the block ends; it has no keys of a store, and the Python of the tests.
+
+    Args:
+        folder: for its configuration and log.
+        options: of ``spark-submit``.
+        host: address that it listens on.
+        within: a command that begins it elsewhere, as in another network namespace.
+    """
     import pyspark
 
     home, port = Path(pyspark.__file__).parent, free_port()
@@ -32,11 +41,12 @@ def started(folder: Path, *options: str) -> Iterator[str]:
     own = {
         "SPARK_HOME": str(home),
         "SPARK_CONF_DIR": str(folder / "conf"),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_LOCAL_HOSTNAME": "localhost",
+        "SPARK_LOCAL_IP": host,
+        "SPARK_LOCAL_HOSTNAME": "localhost" if host == "127.0.0.1" else host,
         "PYSPARK_PYTHON": sys.executable,
     }
     settings = {
+        "spark.connect.grpc.binding.address": host,
         "spark.connect.grpc.binding.port": str(port),
         "spark.ui.enabled": "false",
         "spark.local.dir": str(folder),
@@ -44,6 +54,7 @@ def started(folder: Path, *options: str) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             [
+                *within,
                 home / "bin" / "spark-submit",
                 *(
                     "--class",
@@ -66,12 +77,12 @@ def started(folder: Path, *options: str) -> Iterator[str]:
         until = time.monotonic() + 300
         while True:
             with closing(socket.socket()) as trial:
-                if trial.connect_ex(("127.0.0.1", port)) == 0:
+                if trial.connect_ex((host, port)) == 0:
                     break
             assert server.poll() is None, (folder / "log").read_text(encoding="utf-8")[-3000:]
             assert time.monotonic() < until
             time.sleep(0.2)
-        yield f"sc://127.0.0.1:{port}"
+        yield f"sc://{host}:{port}"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
