@@ -293,10 +293,10 @@ def test_the_right_token_is_needed(run: CatalogRun) -> None:
 def test_catalogs_of_a_run_at_one_address_are_told_apart_by_their_tokens(run: CatalogRun) -> None:
     sees_nothing = RunCatalog(run.place.tables, RUN, {})
     with serving(run.catalog) as served, running(served.uri) as tunnel:
-        beside = served.serve_also(sees_nothing)
-        assert beside.uri == served.uri
-        assert beside.token != served.token
-        for token, there in ((served.token, True), (beside.token, False)):
+        second = served.serve_also(sees_nothing)
+        assert second.uri == served.uri
+        assert second.token != served.token
+        for token, there in ((served.token, True), (second.token, False)):
             with RestCatalog("run", uri=tunnel.address, token=token) as client:
                 assert client.table_exists(run.names["other"]) is there
         with pytest.raises(UnauthorizedError):
