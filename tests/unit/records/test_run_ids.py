@@ -28,3 +28,11 @@ def test_it_is_never_in_the_future(noted: datetime, began: datetime, now: dateti
     assert found is None or found <= now + AHEAD
     if noted <= now:
         assert found == noted
+
+
+def test_runs_of_one_second_sort_by_their_milliseconds() -> None:
+    moments = [NOW.replace(microsecond=microsecond) for microsecond in (0, 1_000, 99_000, 500_000, 999_999)]
+    for _ in range(20):
+        found = [new_run_id(moment) for moment in moments]
+        assert found == sorted(found)
+        assert {len(one) for one in found} == {25}
