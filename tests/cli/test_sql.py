@@ -12,11 +12,12 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing, suppress
 from decimal import Decimal
 from pathlib import Path
 from subprocess import PIPE
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow.parquet as pq
@@ -506,6 +507,37 @@ def test_files_in_the_warehouse_are_read_only_as_part_of_a_table(world: World) -
     for query, reason in refused.items():
         assert " is refused" in reason, (query, reason)
         assert "marked" not in reason
+
+
+def test_a_refused_query_leaves_no_thread_that_still_opens_a_database(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of such threads would open a database at the same time."""
+    from slipway.engines.duckdb import engine
+    from slipway.errors import SlipwayError
+    from slipway.query.queries import query as run_query
+
+    real = engine.connect
+    opened: list[duckdb.DuckDBPyConnection] = []
+
+    def connect(
+        *arguments: Any,  # noqa: ANN401 - whatever it takes
+        **named: Any,  # noqa: ANN401
+    ) -> duckdb.DuckDBPyConnection:
+        time.sleep(0.2)
+        opened.append(real(*arguments, **named))
+        return opened[-1]
+
+    monkeypatch.setattr(engine, "connect", connect)
+    for name, value in world.env().items():
+        monkeypatch.setenv(name, value)
+    refused = ["drop table raw.parcels", "from duckdb_secrets()", "from raw.missing", "from read_text('x')"]
+    for count, query in enumerate(refused, 1):
+        with pytest.raises(SlipwayError):
+            run_query(query, project_dir=world.workshop.path)
+        assert len(opened) == count
+        with pytest.raises(duckdb.ConnectionException, match="closed"):
+            opened[-1].execute("select 1")
 
 
 def test_duckdb_itself_shows_no_secret_and_opens_no_file(world: World) -> None:

@@ -16,6 +16,7 @@ from slipway.dbt.command import flag, is_partial
 from slipway.dbt.inputs import has_withdrawn
 from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.nodes import DbtManifest, DbtNode
+from slipway.engines.duckdb.database import open_database
 from slipway.engines.duckdb.writer import columns_of, write
 from slipway.errors import ConfigError, ContractError, NotFoundError, SlipwayError
 from slipway.iceberg.snapshots import WITHDRAWS
@@ -254,7 +255,7 @@ def _lost(
     values = [f"{literal(mark)} as {quote(name)}" for name, mark in marks.items()]
     values += [f"null::{kind} as {name}" for name, kind in LINEAGE.items()]
     database = quote(environment)
-    with duckdb.connect() as probe:
+    with open_database() as probe:
         try:
             probe.execute(f"attach ':memory:' as {database}")
             probe.execute(f"create schema {database}.landing")

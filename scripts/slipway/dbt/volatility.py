@@ -23,6 +23,7 @@ from slipway.dbt.keys.jinja_code import MACHINERY, arguments_of, macros_of, name
 from slipway.dbt.keys.python_code import literal as python_literal
 from slipway.dbt.keys.python_code import python_volatile
 from slipway.dbt.nodes import DbtManifest, DbtNode, find_node, has_jinja, is_python, node_of
+from slipway.engines.duckdb.database import open_database
 from slipway.sql_text import literal, quote
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ class Volatility:
 
     @cached_property
     def _database(self) -> duckdb.DuckDBPyConnection:
-        made = duckdb.connect(":memory:")
+        made = open_database()
         made.execute("set enable_external_access = false")
         made.execute("set python_enable_replacements = false")
         return made

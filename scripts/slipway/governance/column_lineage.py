@@ -144,12 +144,12 @@ class _Project:
 
     def lineages(self, only: Collection[str] | None) -> dict[str, TableLineage]:
         """The lineage of each table that is asked for."""
-        import duckdb
+        from slipway.engines.duckdb.database import open_database
 
         wanted = {unique_id for unique_id in self._nodes if only is None or self._names[unique_id] in only}
         needed = {self._names[unique_id] for unique_id in wanted}
         needed |= {name for unique_id in wanted for name in self.parents(unique_id)}
-        with duckdb.connect() as connection:
+        with open_database() as connection:
             self._create(connection, needed)
             return {
                 self._names[unique_id]: self._lineage(connection, unique_id, node)

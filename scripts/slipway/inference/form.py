@@ -15,6 +15,7 @@ import duckdb
 
 from slipway.contracts.typed_rows import RESERVED
 from slipway.counts import plural
+from slipway.engines.duckdb.database import open_database
 from slipway.errors import ContractError
 from slipway.inference.csv_forms import CsvForm, form_of_rows, forms_of
 from slipway.inference.findings import FILES, Guess, SetAside
@@ -384,7 +385,7 @@ def _keywords() -> frozenset[str]:
     query = (
         "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')"
     )
-    with duckdb.connect() as connection:
+    with open_database() as connection:
         return frozenset(str(row[0]) for row in connection.execute(query).fetchall())
 
 

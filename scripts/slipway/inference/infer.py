@@ -15,6 +15,7 @@ import duckdb
 from slipway.contracts.model import Contract
 from slipway.contracts.typed_rows import typed_sql
 from slipway.counts import plural
+from slipway.engines.duckdb.database import open_database
 from slipway.errors import ContractError
 from slipway.inference.column_facts import facts_of
 from slipway.inference.column_types import judged
@@ -46,7 +47,7 @@ def infer(name: str, paths: Sequence[Path]) -> InferredFeed:
         ContractError: no sample can be read, or its columns cannot be columns of a table.
     """
     remove_left_over("samples")
-    with temporary("samples") as scratch, duckdb.connect(str(scratch / "samples.duckdb")) as connection:
+    with temporary("samples") as scratch, open_database(str(scratch / "samples.duckdb")) as connection:
         connection.execute("set TimeZone = 'UTC'")
         return _infer(name, paths, scratch, connection)
 

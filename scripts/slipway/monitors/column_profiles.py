@@ -18,6 +18,7 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
+from slipway.engines.duckdb.database import open_database
 from slipway.errors import ConfigError, SlipwayError, UnavailableError
 from slipway.iceberg.commit import create_namespace, writing
 from slipway.iceberg.metadata_files import rows_of, summary_of
@@ -358,7 +359,7 @@ def keep_profiles(tables: Tables, profiles: Sequence[ColumnProfile], days: int) 
 
 def retained(rows: pa.Table, days: int) -> pa.Table:
     """The rows of ``ops.column_profiles`` that are kept: of the last days of each table, and few versions of each column and day."""
-    with duckdb.connect() as connection:
+    with open_database() as connection:
         connection.register("profiles", rows)
         return (
             connection.execute(

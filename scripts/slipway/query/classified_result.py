@@ -97,7 +97,9 @@ def _resolved(
     """
     import duckdb
 
-    with duckdb.connect(config={"enable_external_access": False}) as connection:
+    from slipway.engines.duckdb.database import open_database
+
+    with open_database(config={"enable_external_access": False}) as connection:
         try:
             _create(connection, database, known, tables)
         except duckdb.Error as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -132,34 +132,46 @@ class QueryResult:
         return count
 
 
-Connect = Callable[[], duckdb.DuckDBPyConnection]
+class Opening:
+    """A database for one query, opened by a thread: while DuckDB loads extensions, Python can import what finds the tables.
 
-
-def begin_to_connect(environment: Environment, sql: str, *, files: bool = False) -> Connect:
-    """Open a database for a query in a thread of its own: while DuckDB loads extensions, Python can import what finds the tables.
-
-    Returns:
-        A function that waits for it, and raises as ``engine.connect`` does.
+    Args:
+        environment: whose tables the query reads.
+        sql: the query.
+        files: it may read files and URLs that it names itself.
     """
-    with_keys = files and "s3" in sql.lower()
-    # a table is named as layer.table, or all of them are listed
-    scans = "." in sql or _LISTS_TABLES.search(sql) is not None
-    extensions = engine.EXTENSIONS if files else engine.extensions_of(environment, scans=scans)
-    pool = ThreadPoolExecutor(max_workers=1)
-    opened = pool.submit(
-        engine.connect,
-        environment,
-        environment.home,
-        once=sandbox.CONFIG,
-        with_keys=with_keys,
-        extensions=extensions,
-    )
-    pool.shutdown(wait=False)
-    return opened.result
+
+    def __init__(self, environment: Environment, sql: str, *, files: bool = False) -> None:
+        # a table is named as layer.table, or all of them are listed
+        scans = "." in sql or _LISTS_TABLES.search(sql) is not None
+        pool = ThreadPoolExecutor(max_workers=1)
+        self._opened = pool.submit(
+            engine.connect,
+            environment,
+            environment.home,
+            once=sandbox.CONFIG,
+            with_keys=files and "s3" in sql.lower(),
+            extensions=engine.EXTENSIONS if files else engine.extensions_of(environment, scans=scans),
+        )
+        pool.shutdown(wait=False)
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """Wait for it; raises as ``engine.connect`` does."""
+        return self._opened.result()
+
+    @contextmanager
+    def closed_on_failure(self) -> Iterator[None]:
+        """Close the database if the query comes to nothing: otherwise many queries that are refused leave as many threads that still open one."""
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):
+                self._opened.result().close()
+            raise
 
 
 def run_query(
-    published: Published, cut: Cut, sql: str, *, files: bool = False, connect: Connect | None = None
+    published: Published, cut: Cut, sql: str, *, files: bool = False, opening: Opening | None = None
 ) -> QueryResult:
     """Run one reading query over the tables of a cut, addressed as ``layer.table`` or ``target.layer.table``.
 
@@ -168,7 +180,7 @@ def run_query(
         cut: its tables.
         sql: the query.
         files: it may read files and URLs that it names itself.
-        connect: what ``begin_to_connect`` returned for the same query, where that was called before.
+        opening: the database for it, where it was begun to be opened before.
 
     Raises:
         UsageError: the text is not one query that reads, or names a column or function that is not there.
@@ -182,26 +194,26 @@ def run_query(
     with _one_line(cut, damage, sql):
         is_plan = _check(sql)
         sandbox.check_names(sql, files=files)
-        environment = published.environment
-        connect = connect or begin_to_connect(environment, sql, files=files)
-        scans, unreadable = _scans(published, cut, sql, opened, None if files else reads)
-        connection = connect()
-        if scans:
-            engine.load_extensions(connection, engine.OF_ICEBERG)  # which does nothing where they are loaded
-        _create_views(connection, _database(environment.name, cut), scans)
-        sandbox.check_paths(sql, reads)
-        sandbox.shut(connection, reads, files=files)
-        if _SHOW_TABLES.match(sql):
-            sql = _table_list(cut)
-        try:
-            _interruptible(connection, lambda: engine.result_of(connection, sql))
-        except duckdb.Error as error:
-            for failure in unreadable:
-                raise failure from None
-            if not _asks_for(error, environment.name, cut):
-                raise
-            _create_views(connection, environment.name, scans)
-            _interruptible(connection, lambda: engine.result_of(connection, sql))
+        opening = opening or Opening(published.environment, sql, files=files)
+        with opening.closed_on_failure():
+            scans, unreadable = _scans(published, cut, sql, opened, None if files else reads)
+            connection = opening.connection()
+            if scans:  # does nothing where they are loaded
+                engine.load_extensions(connection, engine.OF_ICEBERG)
+            _create_views(connection, _database(published.environment.name, cut), scans)
+            sandbox.check_paths(sql, reads)
+            sandbox.shut(connection, reads, files=files)
+            if _SHOW_TABLES.match(sql):
+                sql = _table_list(cut)
+            try:
+                _interruptible(connection, lambda: engine.result_of(connection, sql))
+            except duckdb.Error as error:
+                for failure in unreadable:
+                    raise failure from None
+                if not _asks_for(error, published.environment.name, cut):
+                    raise
+                _create_views(connection, published.environment.name, scans)
+                _interruptible(connection, lambda: engine.result_of(connection, sql))
     return QueryResult(cut, connection, damage, is_plan=is_plan)
 
 
@@ -396,12 +408,13 @@ def query(
     if found:
         environment = found.records.environment
     # in a home that is not there yet nothing can be published, and reading makes none
-    connect = begin_to_connect(environment, sql, files=files) if environment.home.is_dir() else None
-    from slipway.releases.published import Published  # meanwhile: pyiceberg takes a while to import
+    opening = Opening(environment, sql, files=files) if environment.home.is_dir() else None
+    with opening.closed_on_failure() if opening else nullcontext():
+        from slipway.releases.published import Published  # meanwhile: pyiceberg takes a while to import
 
-    published = Published(environment)
-    cut = published.candidate(found.run_id) if found else _cut(published, release, as_of)
-    result = run_query(published, cut, sql, files=files, connect=connect)
+        published = Published(environment)
+        cut = published.candidate(found.run_id) if found else _cut(published, release, as_of)
+        result = run_query(published, cut, sql, files=files, opening=opening)
     project = find_project(project_dir)
     if not cut.mentioned_in(sql):
         return result

@@ -27,6 +27,7 @@ from typing import Any
 import duckdb
 from duckdb import StatementType
 
+from slipway.engines.duckdb.database import OPENING, open_database
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, UnavailableError, first_line
 from slipway.processes import OwnFolder, is_alive, remove_left_over
@@ -88,11 +89,12 @@ def load_extensions(connection: duckdb.DuckDBPyConnection, extensions: Sequence[
     """
     if not os.path.isdir(os.environ.get("HOME") or ""):  # noqa: PTH112 - a Path of nothing is the current folder
         connection.execute(f"set home_directory = {literal(str(_empty_home().path))}")
-    for name in extensions:
-        try:
-            connection.execute(f"load {name}")
-        except duckdb.Error as error:
-            _load_from_elsewhere(connection, name, error)
+    with OPENING:
+        for name in extensions:
+            try:
+                connection.execute(f"load {name}")
+            except duckdb.Error as error:
+                _load_from_elsewhere(connection, name, error)
 
 
 def _load_from_elsewhere(connection: duckdb.DuckDBPyConnection, name: str, first: duckdb.Error) -> None:
@@ -293,7 +295,7 @@ def connect(
     """
     config: dict[str, Any] = {"temp_directory": str(spill_folder(home))} if home else {}
     config |= {key: value for key, value in (settings or {}).items() if key in ONCE}
-    connection = duckdb.connect(":memory:", config={**config, **(once or {})})
+    connection = open_database(config={**config, **(once or {})})
     prepare(connection, environment.warehouse, extensions)
     Secret(environment, always=with_keys).renew(connection)
     for number, other in enumerate(others, 1):

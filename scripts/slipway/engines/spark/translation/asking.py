@@ -7,6 +7,7 @@ import re
 
 import duckdb
 
+from slipway.engines.duckdb.database import open_database
 from slipway.engines.spark.translation.type_kinds import NULL, Kind, kind_of
 
 _KNOWN: dict[str, Kind] = {}
@@ -15,7 +16,7 @@ _KNOWN: dict[str, Kind] = {}
 @functools.cache
 def _database() -> duckdb.DuckDBPyConnection:
     """One database without tables for the whole process; each translation has a cursor of its own."""
-    connection = duckdb.connect()
+    connection = open_database()
     connection.execute("set global timezone = 'UTC'")
     return connection
 
