@@ -128,6 +128,25 @@ exposures:
     "    merge_update_condition='hash(DBT_INTERNAL_SOURCE.kg) > 1') }}\nselect depot, max(kg) as kg from {{ ref('weights') }} group by depot\n",
     "models/serving/merged_on_spark.sql": "{{ config(engine='spark', materialized='incremental', unique_key='depot',\n"
     "    merge_update_condition='DBT_INTERNAL_SOURCE.kg > DBT_INTERNAL_DEST.kg') }}\nselect depot, max(kg) as kg from {{ ref('weights') }} group by depot\n",
+    # dbt itself stops at the first of these
+    "models/serving/no_model.sql": "select depot, city\nfrom {{ ref('weights') }}\njoin {{ ref('nowhere') }} using (depot)\n",
+    "models/serving/no_source.sql": "select *\nfrom {{ source('landing', 'nowhere') }}\n",
+    "models/serving/reads_no_source.sql": "select * from {{ ref('no_source') }}\n",
+    "models/serving/py_no_model.py": (
+        "def model(dbt, session):\n    dbt.config(materialized='table')\n    return dbt.ref('nowhere')\n"
+    ),
+    "models/serving/_nowhere.yml": """models:
+  - name: unknown_colum
+    columns:
+      - {name: depot, data_tests: [unique]}
+exposures:
+  - name: lost
+    type: dashboard
+    owner: {name: Depots, email: depots@example.org}
+    depends_on:
+      - ref('nowhere')
+""",
+    "tests/dbt/on_nothing.sql": "select 1\nfrom {{ ref('nowhere') }}\n",
     "tests/dbt/from_today.sql": "select * from {{ ref('weights') }}\nwhere weighed_on > today()\n",
 }
 
@@ -184,6 +203,10 @@ def said(found: tuple[Workshop, dict[str, Any]], name: str) -> list[tuple[str, s
         ("not_on_spark", "spark", "error", 3, "median"),
         ("merged_not_on_spark", "spark", "error", None, "the function hash in the merge"),
         ("macro_fails", "compile", "error", None, "never this way"),
+        ("no_model", "parse", "error", 3, "depends on a node named 'nowhere' which was not found"),
+        ("no_source", "parse", "error", 2, "depends on a source named 'landing.nowhere' which was not found"),
+        ("py_no_model", "parse", "error", 3, "depends on a node named 'nowhere' which was not found"),
+        ("on_nothing", "parse", "error", 2, "depends on a node named 'nowhere' which was not found"),
         ("from_today", "volatile", "warning", 2, "it calls today"),
     ],
 )
@@ -193,6 +216,14 @@ def test_each_fault_is_found_in_its_line(
     (one,) = said(found, name)
     assert one[:3] == (rule, level, line), one
     assert text in one[3]
+
+
+def test_yaml_and_exposures_of_what_is_not_there(found: tuple[Workshop, dict[str, Any]]) -> None:
+    of_exposure, of_yaml = sorted(said(found, "_nowhere"), key=lambda one: one[3])
+    assert of_yaml[:3] == ("parse", "error", 2)
+    assert "there is no such model. Is unknown_column meant?" in of_yaml[3]
+    assert of_exposure[:3] == ("parse", "error", 10)
+    assert of_exposure[3].startswith("Exposure 'exposure.parcels.lost'")
 
 
 def test_it_is_not_reported_what_spark_computes(found: tuple[Workshop, dict[str, Any]]) -> None:
@@ -239,7 +270,10 @@ def test_who_depends_on_a_fault_is_named_and_not_found_twice(found: tuple[Worksh
     (one,) = (one for one in found[1]["findings"] if one["file"].endswith("unknown_column.sql"))
     assert one["reaches"] == ["reads_it", "exposure scales"]
     assert said(found, "reads_it") == []
-    assert found[1]["unchecked"] == {"model.parcels.reads_it": "unknown_column has an error"}
+    assert found[1]["unchecked"] == {
+        "model.parcels.reads_it": "unknown_column has an error",
+        "model.parcels.reads_no_source": "no_source has an error",
+    }
 
 
 def test_nothing_is_read_or_written(found: tuple[Workshop, dict[str, Any]]) -> None:

@@ -68,6 +68,14 @@ def line_declaring(names: tuple[str, ...], text: str) -> int | None:
     return at
 
 
+def line_referring(name: str, text: str) -> int | None:
+    """The first line of a file that has a name in quotes, or after a colon or a dash of YAML; of a source and its table, the table's."""
+    last = re.escape(name.rpartition(".")[2])
+    quoted = re.compile(rf"(['\"]){last}\1|^\s*(?:-|[\w-]+:)\s+(?:\S+\.)?{last}\s*(?:#.*)?$", re.MULTILINE)
+    found = quoted.search(text)
+    return text.count("\n", 0, found.start()) + 1 if found else None
+
+
 def line_of_parser(message: str) -> int | None:
     """The line that a message of dbt or Jinja names."""
     found = _PARSED.search(message)

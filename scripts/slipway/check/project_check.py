@@ -21,6 +21,7 @@ from slipway.check.places import (
     line_naming,
     line_of_error,
     line_of_parser,
+    line_referring,
     source_line,
 )
 from slipway.check.plain_names import Named, PlainNames
@@ -37,6 +38,7 @@ from slipway.dbt.configuration import (
     problems,
     strategy_of,
 )
+from slipway.dbt.dropped import dropped
 from slipway.dbt.model_engines import engine_problems, is_chosen, may_be_by_spark
 from slipway.dbt.nodes import DbtNode, is_python, table_of
 from slipway.dbt.promised import compared
@@ -60,6 +62,7 @@ _SQL_COMMENT = re.compile("--[^\n]*")
 # the usual condition of a dbt model that wants new rows: a maximum that a subquery takes of the model's own table
 _OWN_MAXIMUM = re.compile(r"\bmax\s*\([^;]{0,200}?\bfrom\s+\{\{-?\s*this\b", re.IGNORECASE)
 _PLACE = re.compile(r"\(((?:[\w .-]+/)*[\w .-]+\.(?:sql|py|ya?ml|md|csv))\)")
+_REFERS = re.compile(r"depends on an? \w+ named '([^']+)'")
 _OPENED = "describe\n"
 _FLOATS = ("DOUBLE", "FLOAT")
 
@@ -75,7 +78,7 @@ def check(project: Path, target: str | None) -> Checked:
     """
     stubs = Stubs()
     try:
-        with code_only(project, target, stubs) as code:
+        with code_only(project, target, stubs, despite_missing=True) as code:
             return ProjectCheck(project, code).whole()
     except ConfigError as error:
         if error.fix:  # one of our own: a profile that cannot be used
@@ -109,7 +112,9 @@ class ProjectCheck:
         self.project, self.code = project, code
         self.manifest: Any = code.manifest
         self.nodes: dict[str, Any] = {
-            name: node for name, node in self.manifest.nodes.items() if node.resource_type in _CHECKED
+            name: node
+            for name, node in self.manifest.nodes.items()
+            if node.resource_type in _CHECKED and node.config.enabled
         }
         self.findings: list[Finding] = []
         self.unchecked: dict[str, str] = {}
@@ -123,6 +128,7 @@ class ProjectCheck:
         self._configuration()
         self._sources()
         self._deprecations()
+        self._missing()
         order = TopologicalSorter(
             {
                 name: [one for one in node.depends_on_nodes if one in self.nodes]
@@ -192,6 +198,23 @@ class ProjectCheck:
                 )
             )
 
+    def _missing(self) -> None:
+        parts = dropped(self.manifest)
+        for part in parts:
+            text = (self.project / part.file).read_text(encoding="utf-8")
+            line = line_declaring((part.name,), text) or line_referring(part.name, text)
+            self.findings.append(Finding("parse", Level.ERROR, part.message, part.unique_id, part.file, line))
+        declared = {(part.file, part.name) for part in parts}
+        for one in self.code.missing:
+            if (one.file, one.name) in declared:
+                self.nodes.pop(one.unique_id, None)  # a test that its YAML declares for what is not there
+                continue
+            line = line_referring(one.name, (self.project / one.file).read_text(encoding="utf-8"))
+            reached = self._reached(one.unique_id)
+            self.findings.append(
+                Finding("parse", Level.ERROR, _sentence(one.message), one.unique_id, one.file, line, reached)
+            )
+
     def _unit_tests(self) -> None:
         for test, said in unknown_columns(self.manifest, self.code.stubs):
             file = str(test.original_file_path)
@@ -201,7 +224,9 @@ class ProjectCheck:
     # -- nodes
 
     def _node(self, node: Any) -> None:
-        if node.resource_type == "seed":
+        if any(one.unique_id == node.unique_id for one in self.code.missing):
+            self._leave(node, f"{node.name} has an error")
+        elif node.resource_type == "seed":
             self._seed(node)
         elif is_python(node):
             self._python(node)
@@ -254,10 +279,16 @@ class ProjectCheck:
             if why := next(iter(self.code.stubs.unknown.values()), ""):
                 self._leave(node, why)
             else:
-                self._found("compile", Level.ERROR, _sentence(error.what), node, line_of_parser(error.what))
+                line = line_of_parser(error.what) or self._line_referring(node, error.what)
+                self._found("compile", Level.ERROR, _sentence(error.what), node, line)
                 self._leave(node, f"{node.name} cannot be compiled")
             return None
         return sql.strip().rstrip(";")
+
+    @staticmethod
+    def _line_referring(node: Any, error: str) -> int | None:
+        missing = _REFERS.search(error)
+        return line_referring(missing.group(1), node.raw_code) if missing else None
 
     def _bound(self, node: Any, sql: str) -> list[tuple[str, str]] | None:
         if why := next(iter(self.code.stubs.unknown.values()), ""):

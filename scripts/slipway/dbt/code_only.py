@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import duckdb
     from dbt.contracts.graph.manifest import Manifest
 
+    from slipway.dbt.missing_targets import MissingTarget
     from slipway.dbt.session import Session
     from slipway.dbt.stubs import Stubs
 
@@ -31,12 +32,19 @@ class CodeOnly:
         stubs: the tables.
         session: of the adapter.
         cursor: the database in which queries are bound.
+        missing: references to nothing.
     """
 
     def __init__(
-        self, manifest: Manifest, stubs: Stubs, session: Session, cursor: duckdb.DuckDBPyConnection
+        self,
+        manifest: Manifest,
+        stubs: Stubs,
+        session: Session,
+        cursor: duckdb.DuckDBPyConnection,
+        missing: Sequence[MissingTarget] = (),
     ) -> None:
         self.manifest, self.stubs, self.session, self.cursor = manifest, stubs, session, cursor
+        self.missing = missing
         self._in_turn = InTurn()
 
     def query(self, unique_id: str, *, incremental: bool = False, engine: str = "") -> str:
@@ -70,13 +78,16 @@ class CodeOnly:
 
 
 @contextmanager
-def code_only(project: Path, target: str | None, stubs: Stubs) -> Iterator[CodeOnly]:
+def code_only(
+    project: Path, target: str | None, stubs: Stubs, *, despite_missing: bool = False
+) -> Iterator[CodeOnly]:
     """Parse a project, and open a database without any data for it.
 
     Args:
         project: folder of dbt_project.yml.
         target: the dbt target; the profile's by default.
         stubs: the tables that there are.
+        despite_missing: also when it has references to nothing, which are then in ``missing``.
 
     Raises:
         ConfigError: dbt cannot parse the project.
@@ -85,13 +96,14 @@ def code_only(project: Path, target: str | None, stubs: Stubs) -> Iterator[CodeO
 
     invocation.current.stubs = stubs
     try:
-        manifest = invocation.parsed(project, target)
+        missing: list[MissingTarget] = []
+        manifest = invocation.parsed(project, target, missing=missing if despite_missing else None)
         adapter: Any = FACTORY.adapters[ADAPTER]
         with adapter.connection_named("slipway_check"):
             cursor = thread_cursor()
             session = invocation.session()
             assert session is not None  # the adapter makes it when it opens the database
-            yield CodeOnly(manifest, stubs, session, cursor)
+            yield CodeOnly(manifest, stubs, session, cursor, missing)
     finally:
         invocation.current.stubs = None
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from slipway.dbt.command import Invocation, invocation_id
+from slipway.dbt.dropped import dropped, forget_parse
+from slipway.dbt.missing_targets import MissingTarget, collecting
 from slipway.environments.profiles import Profile
 from slipway.errors import ConfigError, SlipwayError
 from slipway.processes import queries_end
@@ -121,15 +123,29 @@ def parse(project: Path, target: str) -> Manifest | None:
     return cast("Manifest | None", done.result)
 
 
-def parsed(project: Path, target: str | None) -> Manifest:
+def parsed(project: Path, target: str | None, *, missing: list[MissingTarget] | None = None) -> Manifest:
     """The same of any target, the profile's by default.
+
+    Args:
+        project: folder of dbt_project.yml.
+        target: the dbt target; the profile's by default.
+        missing: gets references to nothing; without it, they are an error.
 
     Raises:
         ConfigError: dbt cannot parse the project; the message is dbt's, with its lines.
     """
     from dbt.cli.main import dbtRunner
+    from dbt.exceptions import TargetNotFoundError
 
-    done = dbtRunner().invoke(_quietly(["parse", *(["--target", target] if target else [])], project))
+    arguments = ["parse", *(["--target", target] if target else [])]
+    done = dbtRunner().invoke(_quietly(arguments, project))
+    if missing is not None and isinstance(done.exception, TargetNotFoundError):
+        with collecting() as found:
+            done = dbtRunner().invoke(_quietly([*arguments, "--no-write-json"], project))
+        missing += found
+    elif missing is not None and done.result and any(not one.name for one in dropped(done.result)):
+        forget_parse(project)
+        done = dbtRunner().invoke(_quietly(arguments, project))
     if done.result is None:
         raise ConfigError(str(getattr(done.exception, "msg", None) or done.exception))
     return cast("Manifest", done.result)

@@ -24,6 +24,7 @@ from slipway.dbt.conclude import conclude
 from slipway.dbt.configuration import check_configuration, check_functions, check_names
 from slipway.dbt.data_tests import DataTests
 from slipway.dbt.describe import Descriptions
+from slipway.dbt.dropped import check_dropped
 from slipway.dbt.engine_choice import EngineChoices
 from slipway.dbt.ingest import feeds_written, is_replaced, show_landing
 from slipway.dbt.inputs import ModelIncrements
@@ -209,6 +210,7 @@ class Session:
             hooks.check_copies(self.manifest)
             check_functions(self.manifest)
             check_names(self.manifest, self.environment)
+            check_dropped(self.manifest, self._project)
 
     def begin(self) -> list[str]:
         """Start the run: wait for others, land new files, continue a failed run on ``dbt retry``.
@@ -222,6 +224,7 @@ class Session:
         assert manifest is not None  # dbt's hooks run when the project is parsed
         check_functions(manifest)
         check_names(manifest, self.environment)
+        check_dropped(manifest, self._project)
         check_configuration(manifest, selected_resources.SELECTED_RESOURCES)
         check_sample(manifest, self.variables)
         check_contracts(self._project, manifest)
