@@ -249,7 +249,7 @@ class Builder:
         found = [f"built anew from everything: {rebuilt}"] if rebuilt else []
         found += [*why_built_again(base, state), *_left_optional(node, base, request)]
         found += [f"{older}: rows of earlier runs stay as they are ({kept_inputs_of(node)})"] if older else []
-        found += [choice.why] if choice.why else []
+        found += [*([choice.why] if choice.why else []), *result.notes]
         self._nodes.update(unique_id, **_outcome(base, result), notes=found)
         message = f"{config['strategy'].upper()} {plural(result.rows_written, 'row')}{_by(choice.engine)}"
         if rebuilt:

@@ -14,7 +14,7 @@ from slipway.dbt.engine_choice import EngineChoices
 from slipway.dbt.inputs import read_as
 from slipway.dbt.keys.node_key import tables_read
 from slipway.dbt.keys.python_code import module_files
-from slipway.dbt.model_engines import INSTEAD, may_be_by_spark
+from slipway.dbt.model_engines import INSTEAD, may_be_by_spark, spark_above
 from slipway.dbt.nodes import DbtManifest, DbtNode, find, is_python, relation_of, table_of
 from slipway.engines.duckdb.request import WriteRequest
 from slipway.engines.duckdb.scan import Views
@@ -117,7 +117,7 @@ class ModelWriters:
         if is_python(node):
             return self._returned.pop(node.unique_id)
         read = self._read(manifest, node)
-        return self._spark.writer(read, self._translation(cursor, node, read))
+        return self._spark.writer(read, self._translation(cursor, node, read), spark_above(node))
 
     @contextmanager
     def batch(
@@ -178,7 +178,7 @@ class ModelWriters:
 
     def returned(self, node: DbtNode, ran: PythonOfSpark, frame: object) -> str:
         """Keep what a Python model of Spark returned until it is written, and give a query without rows that has the columns that the model declares."""
-        self._returned[node.unique_id] = ran.writer(frame)
+        self._returned[node.unique_id] = ran.writer(frame, spark_above(node))
         listed = ", ".join(
             f"cast(null as {column.data_type}) as {quote(name)}" for name, column in node.columns.items()
         )

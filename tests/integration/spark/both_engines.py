@@ -59,6 +59,7 @@ class Both:
         self.bases: dict[str, Table | None] = {"spark": None, "duckdb": None}
         self.count = 0
         self.translate: Callable[[str], str] = lambda sql: sql
+        self.above: int | None = None
 
     def write(self, sql: str, strategy: str = "replace", **options: Any) -> dict[str, WriteResult]:  # noqa: ANN401 - of a WriteRequest
         self.count += 1
@@ -87,7 +88,7 @@ class Both:
             session = self.run.spark.newSession()
             for key, value in catalog_properties(environment, served).items():
                 session.conf.set(key, value)
-            write_with_spark = SparkWriter(lambda: session, catalog, self.translate)
+            write_with_spark = SparkWriter(lambda: session, catalog, self.translate, above=self.above)
             return write_with_spark(self.run.place.connection, self.tables, base, request)
 
     def check(self) -> None:

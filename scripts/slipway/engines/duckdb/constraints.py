@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -20,8 +20,49 @@ from slipway.sql_text import quote
 
 HELD = "slipway.constraints"
 
-Question = tuple[str, str]
-"""What a constraint is called, and an aggregate that counts the rows that break it."""
+
+@dataclass(frozen=True)
+class Question:
+    """How many rows break a constraint.
+
+    Args:
+        label: what the constraint is called.
+        breaks: a condition of the rows that break it; empty for columns without duplicates.
+        unique: these columns.
+    """
+
+    label: str
+    breaks: str = ""
+    unique: Sequence[str] = ()
+
+    @property
+    def counted(self) -> str:
+        """An aggregate of DuckDB that counts them."""
+        if self.breaks:
+            return f"count(*) filter (where {self.breaks})"
+        complete = self._complete
+        return (
+            f"count(*) filter (where {complete}) - count(distinct ({self._listed})) filter (where {complete})"
+        )
+
+    def query(self, relation: str) -> str:
+        """A query with their number, in SQL that engines have in common."""
+        if self.breaks:
+            return f"select count(*) as broken from {relation} where {self.breaks}"
+        groups = f"select count(*) as times from {relation} where {self._complete} group by {self._listed}"
+        return f"select cast(coalesce(sum(times - 1), 0) as bigint) as broken from ({groups}) as found"
+
+    @property
+    def _listed(self) -> str:
+        return ", ".join(map(quote, self.unique))
+
+    @property
+    def _complete(self) -> str:
+        return " and ".join(f"{quote(column)} is not null" for column in self.unique)
+
+
+Counting = Callable[[Sequence[Question], bool], Sequence[int | None]]
+"""Counts rows of the whole table that break constraints: by another engine. It is told whether only new rows can; None stays for DuckDB."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +191,7 @@ def check_written(
     new: str,
     candidate: str,
     held: Held,
+    counting: Counting | None = None,
 ) -> None:
     """Check constraints on the table as it is going to be.
 
@@ -161,6 +203,7 @@ def check_written(
         new: a relation over the new files, not asked when there are none.
         candidate: a relation over the whole candidate table.
         held: what held for every row that is not in ``written``; of what concerns single rows nothing is looked at again.
+        counting: another engine, which is asked first.
 
     Raises:
         ContractError: one message with every violation.
@@ -175,7 +218,7 @@ def check_written(
         known = held.everything or column.lower() in held.not_null
         count = null_count(written, column) if known else None
         if count is None:
-            question = (f"not_null {column}", f"count(*) filter (where {quote(column)} is null)")
+            question = Question(f"not_null {column}", f"{quote(column)} is null")
             (of_new if known else of_all).append(question)
         elif count:
             violations.append(f"not_null {column}: {plural(count, 'row')}")
@@ -184,12 +227,15 @@ def check_written(
         if not written and known:
             continue
         of_single_rows = known and "select" not in condition.lower()  # a subquery may look at other rows
-        question = (f"check {condition}", f"count(*) filter (where not ({condition}))")
+        question = Question(f"check {condition}", f"not ({condition})")
         (of_new if of_single_rows else of_all).append(question)
     if held.everything:
         of_all, of_new = of_all + of_new, []
-    violations += _broken(cursor, model, of_all, candidate)
-    violations += _broken(cursor, model, of_new if written else [], new)
+    for asked, relation in ((of_all, candidate), (of_new if written else [], new)):
+        counts = counting(asked, asked is of_new) if counting and asked else [None] * len(asked)
+        others = [one for one, count in zip(asked, counts, strict=True) if count is None]
+        violations += [_broken(one, count) for one, count in zip(asked, counts, strict=True) if count]
+        violations += _broken_by_duckdb(cursor, model, others, relation)
     _refuse(model, violations, _OF_ROWS)
 
 
@@ -200,30 +246,28 @@ def check_unique(cursor: duckdb.DuckDBPyConnection, model: str, contract: Contra
         ContractError: one message with every violation.
         ConfigError: a constraint that is no SQL for this table.
     """
-    _refuse(model, _broken(cursor, model, _unique(contract), candidate), _OF_ROWS)
+    _refuse(model, _broken_by_duckdb(cursor, model, _unique(contract), candidate), _OF_ROWS)
 
 
 def _unique(contract: Contract, known: frozenset[tuple[str, ...]] = frozenset()) -> list[Question]:
-    asked = []
-    for columns in contract.unique:
-        if _named(columns) in known:
-            continue
-        listed = ", ".join(quote(column) for column in columns)
-        complete = " and ".join(f"{quote(column)} is not null" for column in columns)
-        counted = f"count(*) filter (where {complete}) - count(distinct ({listed})) filter (where {complete})"
-        asked.append((f"unique {', '.join(columns)}", counted))
-    return asked
+    return [
+        Question(f"unique {', '.join(columns)}", unique=columns)
+        for columns in contract.unique
+        if _named(columns) not in known
+    ]
 
 
-def _broken(
+def _broken(question: Question, count: int) -> str:
+    return f"{question.label}: {plural(count, 'row')}"
+
+
+def _broken_by_duckdb(
     cursor: duckdb.DuckDBPyConnection, model: str, asked: Sequence[Question], relation: str
 ) -> list[str]:
     if not asked:
         return []
-    counts = _counts(cursor, model, [expression for _, expression in asked], relation)
-    return [
-        f"{label}: {plural(count, 'row')}" for (label, _), count in zip(asked, counts, strict=True) if count
-    ]
+    counts = _counts(cursor, model, [one.counted for one in asked], relation)
+    return [_broken(one, count) for one, count in zip(asked, counts, strict=True) if count]
 
 
 def _counts(

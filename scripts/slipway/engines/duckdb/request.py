@@ -128,7 +128,7 @@ class WriteRequest:
 
 @dataclass(frozen=True)
 class WriteResult:
-    """A staged table and what it cost; ``same_content`` when no snapshot was needed."""
+    """A staged table and what it cost; ``same_content`` when no snapshot was needed, ``notes`` for what a person should know of it."""
 
     staged: StagedTable
     same_content: bool
@@ -139,3 +139,4 @@ class WriteResult:
     files_removed: int
     digest: Digest
     seconds: dict[str, float]
+    notes: Sequence[str] = ()

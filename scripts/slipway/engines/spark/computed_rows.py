@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.engines.spark.session_settings import is_remote
-from slipway.engines.spark.spark_writer import in_one_line
+from slipway.engines.spark.spark_errors import in_one_line
 from slipway.engines.spark.translation.scopes import quoted
 from slipway.processes import temporary
 from slipway.sql_text import exact, literal, quote

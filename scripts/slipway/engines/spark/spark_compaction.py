@@ -14,7 +14,7 @@ from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 
 from slipway.engines.duckdb.compact import Shorten, check_compactable, compare_rows, shorten
-from slipway.engines.spark.spark_writer import in_one_line
+from slipway.engines.spark.spark_errors import in_one_line
 from slipway.engines.spark.translation.scopes import quoted, text_literal
 from slipway.errors import SlipwayError
 from slipway.iceberg.metadata_files import data_files, summary_of

@@ -18,8 +18,9 @@ from slipway.engines.spark.connect_session import Remote, check_client, connect_
 from slipway.engines.spark.local_session import local_session
 from slipway.engines.spark.session_settings import catalog_properties, is_remote, make_active
 from slipway.engines.spark.spark_compaction import stage_compacted
+from slipway.engines.spark.spark_errors import in_one_line
 from slipway.engines.spark.spark_versions import installed
-from slipway.engines.spark.spark_writer import SparkWriter, in_one_line
+from slipway.engines.spark.spark_writer import SparkWriter
 from slipway.engines.spark.translation.scopes import quoted
 from slipway.environments.environment import Environment
 from slipway.errors import ConfigError, SlipwayError
@@ -49,9 +50,9 @@ class PythonOfSpark:
         parts = [unquoted(part) for part in _PART.findall(relation)]
         return self.session.table(".".join(map(quoted, parts)))
 
-    def writer(self, frame: object) -> SparkWriter:
-        """What writes the rows that the model returned."""
-        return SparkWriter(lambda: self.session, self.catalog, lambda sql: sql, frame)
+    def writer(self, frame: object, above: int) -> SparkWriter:
+        """What writes the rows that the model returned; constraints of a table of more bytes are checked by Spark."""
+        return SparkWriter(lambda: self.session, self.catalog, lambda sql: sql, frame, above)
 
 
 _PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
@@ -84,17 +85,18 @@ class SparkOfRun:
         self._sessions: list[SparkSession] = []  # that one, and those of Python models on a server
         self._refusal: SlipwayError | None = None
 
-    def writer(self, reads: Sequence[Table], translate: Callable[[str], str]) -> SparkWriter:
+    def writer(self, reads: Sequence[Table], translate: Callable[[str], str], above: int) -> SparkWriter:
         """What writes one model.
 
         Args:
             reads: the tables that its query reads, as the run sees them.
             translate: makes Spark's SQL of the query, or refuses it.
+            above: bytes of its table above which Spark checks constraints.
 
         Raises:
             ConfigError: Spark cannot reach the warehouse.
         """
-        return SparkWriter(self._begun, self._showing(reads), translate)
+        return SparkWriter(self._begun, self._showing(reads), translate, above=above)
 
     def batch(
         self, reads: Sequence[Table], sql: str, columns: Sequence[tuple[str, str]], model: str

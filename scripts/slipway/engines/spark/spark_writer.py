@@ -2,19 +2,19 @@
 
 DuckDB binds the query for names and types, without data, and makes or evolves the table as for its own writes, so that types do not depend
 on the engine. Spark computes the translated query, casts it to the columns of the table, and commits through the run's own catalog. What it
-wrote is then read by DuckDB for the content digest and the constraints of the contract, by the code that is used for its own files.
+wrote is then read by DuckDB for the content digest and the constraints of the contract, by the code that is used for its own files. Above
+a bound Spark counts the rows that break constraints.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import duckdb
+from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Summary
@@ -28,16 +28,19 @@ from slipway.engines.duckdb.rewrite import NotCarriedError, Part, Scratch, part_
 from slipway.engines.duckdb.scan import digest_after, files_relation, whole_scan
 from slipway.engines.duckdb.target import Destination, new_table, only_describes, target_updates
 from slipway.engines.spark.changed_partitions import PartitionsOfQuery, earlier_rows
+from slipway.engines.spark.counted_constraints import CountedConstraints
 from slipway.engines.spark.keyed_rows import change_rows
 from slipway.engines.spark.merge_statement import KEYED, KeyedChange, keyed_change, replaced_partitions
 from slipway.engines.spark.returned_frames import cast_safely, check_frame
 from slipway.engines.spark.session_settings import functions_of, make_active
+from slipway.engines.spark.spark_errors import in_one_line
 from slipway.engines.spark.translation.scopes import quoted
 from slipway.engines.writers import ENGINE, SPARK
-from slipway.errors import ConfigError, SlipwayError, first_line
+from slipway.errors import ConfigError
 from slipway.iceberg import metadata_files, schema
 from slipway.iceberg.snapshots import Staging, add_snapshot, confirm_snapshot
 from slipway.iceberg.tables import Tables
+from slipway.iceberg.types import duckdb_type
 from slipway.run_catalog.catalog import RunCatalog
 
 if TYPE_CHECKING:
@@ -74,6 +77,7 @@ class SparkWriter:
         catalog: this catalog.
         translate: makes Spark's SQL of the model's query, or refuses it.
         frame: what a Python model returned; its query only says which columns there are. None for SQL.
+        above: bytes of the table above which Spark checks the constraints of its contract; None for never.
     """
 
     def __init__(
@@ -82,9 +86,10 @@ class SparkWriter:
         catalog: RunCatalog,
         translate: Callable[[str], str],
         frame: object = None,
+        above: int | None = None,
     ) -> None:
         self._session, self._catalog, self._translate = session, catalog, translate
-        self._frame = frame
+        self._frame, self._above = frame, above
 
     def __call__(
         self,
@@ -102,7 +107,7 @@ class SparkWriter:
             SlipwayError: Spark ended with an error.
         """
         check_supported(request)
-        work = _Write(self._session, self._catalog, cursor, tables, base, request)
+        work = _Write(self._session, self._catalog, cursor, tables, base, request, self._above)
         if self._frame is not None:
             return work.run(self._frame)
         return work.run(self._translate(request.sql))
@@ -117,8 +122,9 @@ class _Write:
         tables: Tables,
         base: Table | None,
         request: WriteRequest,
+        above: int | None,
     ) -> None:
-        self.session, self.catalog, self.cursor = session, catalog, cursor
+        self.session, self.catalog, self.cursor, self.above = session, catalog, cursor, above
         self.tables, self.base, self.request = tables, base, request
         self.full = base is None or request.strategy == "replace"
         self.part: Part | None = None
@@ -294,10 +300,12 @@ class _Write:
         staged = self.tables.stage(table, transaction, new=base is None)
         self.catalog.show(staged)
         self._lap("stage")
+        notes: Sequence[str] = ()
         if request.contract:
             written = [
                 WrittenFile(one.file_path, one.record_count, one.file_size_in_bytes, {}, {}) for one in added
             ]
+            counting = self._counting(target, added, now.values())
             constraints.check_written(
                 self.cursor,
                 request.model,
@@ -306,7 +314,9 @@ class _Write:
                 files_relation(added, target),
                 whole_scan(staged.table),
                 constraints.Held.of(base, full=self.full),
+                counting,
             )
+            notes = counting.notes if counting else ()
             self._lap("constraints")
         return WriteResult(
             staged=staged,
@@ -318,6 +328,19 @@ class _Write:
             files_removed=0 if same else len(removed),
             digest=digest,
             seconds=self.seconds,
+            notes=notes,
+        )
+
+    def _counting(
+        self, target: Schema, added: Iterable[DataFile], files: Iterable[DataFile]
+    ) -> CountedConstraints | None:
+        if self.above is None:
+            return None
+        of_new, of_table = (sum(file.file_size_in_bytes for file in some) for some in (added, files))
+        name = (self.tables.environment.name, *self.request.identifier)
+        columns = {column.name: duckdb_type(column.field_type) for column in target.fields}
+        return CountedConstraints(
+            self.session, self.request.model, name, columns, of_table, of_new, self.above
         )
 
     def _lap(self, name: str) -> None:
@@ -330,46 +353,6 @@ def _has_other_partitions(base: Table, prepared: Staging) -> bool:
     """Whether files are partitioned otherwise than the table is now, of which Spark replaces no partitions."""
     specs, wanted = base.specs(), prepared.table_metadata.spec()
     return any(not specs[file.spec_id].compatible_with(wanted) for file in metadata_files.data_files(base))
-
-
-@contextmanager
-def in_one_line(name: str, kind: str = "model") -> Iterator[None]:
-    """Report in one line what Spark raises, which is many lines of Java.
-
-    Args:
-        name: of what Spark computes.
-        kind: what that is, ``model`` or ``test``.
-    """
-    try:
-        yield
-    except (SlipwayError, NotCarriedError):
-        raise
-    except Exception as error:  # whatever pyspark and Py4J raise
-        raise SlipwayError(
-            f"Spark ended with an error in {name}",
-            reason_of(error),
-            f"Correct the {kind} or its input, or let DuckDB compute it, which says more about the row: engine: duckdb",
-        ) from error
-
-
-_CAUSE = "Caused by: "
-_STORE = "software.amazon.awssdk."
-"""Errors of the store, whose own cause is one of a connection and does not say of which."""
-_JAVA_CLASS = re.compile(r"^(?:[a-z]\w*\.)+[\w$]+: (?=\S)")
-
-
-def reason_of(error: BaseException) -> str:
-    """Why Spark failed, in one line: what Java names as the first cause, else what the error says first.
-
-    Py4J's errors say first which call failed, and their text has Java's stack trace with all causes, the first of them last.
-    """
-    with suppress(Exception):  # Java, which is asked for the text, may have died
-        lines = [line.strip() for line in str(error).splitlines()]
-        causes = [line.removeprefix(_CAUSE) for line in lines if line.startswith(_CAUSE)]
-        if causes:
-            of_store = [cause for cause in causes if cause.startswith(_STORE)]
-            return _JAVA_CLASS.sub("", (of_store or causes)[-1])
-    return first_line(error)
 
 
 def _described(update: TableUpdate, properties: dict[str, str]) -> TableUpdate:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.conftest import some
 
-from slipway.engines.duckdb.constraints import HELD, Contract
+from slipway.engines.duckdb.constraints import HELD, Contract, Question
 from slipway.errors import ConfigError, ContractError
 
 if TYPE_CHECKING:
@@ -143,3 +145,30 @@ def test_nested_types_are_compared_exactly(lake: Lake, declared: str, query: str
     ):
         with pytest.raises(ContractError, match=r"c is .*, declared "):
             lake.write(f"select {query} as c", contract=Contract({"c": other}))
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.none() | st.integers(0, 3), st.none() | st.sampled_from("aAb"), st.none() | st.integers(0, 1)
+        ),
+        max_size=12,
+    )
+)
+def test_the_query_that_engines_have_in_common_counts_the_same(
+    rows: list[tuple[int | None, str | None, int | None]],
+) -> None:
+    asked = [
+        Question("not_null", "k is null"),
+        Question("check", "not (k > 1 or t = 'a')"),
+        Question("one", unique=("k",)),
+        Question("two", unique=("t", "k")),
+        Question("three", unique=("k", "t", "n")),
+    ]
+    with duckdb.connect() as connection:
+        connection.execute("create table given (k int, t varchar, n int)")
+        for row in rows:
+            connection.execute("insert into given values (?, ?, ?)", row)
+        for one in asked:
+            by_query = connection.execute(one.query("given")).fetchall()
+            assert by_query == connection.execute(f"select {one.counted} from given").fetchall(), one

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from slipway.engines.duckdb.request import WriteRequest
+from slipway.engines.spark.spark_errors import reason_of
 from slipway.engines.spark.spark_of_run import check_place
-from slipway.engines.spark.spark_writer import check_supported, reason_of
+from slipway.engines.spark.spark_writer import check_supported
 from slipway.environments.environment import Environment, Mode
 from slipway.errors import ConfigError
 from slipway.names import TableName

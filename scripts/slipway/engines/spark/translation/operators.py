@@ -36,6 +36,7 @@ _SYMBOLS: dict[type[exp.Expression], str] = {
     exp.NullSafeEQ: "<=>",
     exp.NullSafeNEQ: "<=>",
 }
+_ORDERS = (exp.LT, exp.LTE, exp.GT, exp.GTE)
 
 
 # ------------------------------------------------------------------------------------------------ constants and names
@@ -259,8 +260,22 @@ def comparison(translator: Translator, node: exp.Expression, scope: Scope) -> Va
         translator.expression(node.this, scope),
         translator.expression(node.expression, scope),
     )
-    written = f"({left.spark} {_SYMBOLS[type(node)]} {right.spark})"
+    one, other = map(_ordered if isinstance(node, _ORDERS) else _as_it_is, (left, right))
+    written = f"({one} {_SYMBOLS[type(node)]} {other})"
     return _truth(f"(NOT {written})" if isinstance(node, exp.NullSafeNEQ) else written, left, right)
+
+
+def _as_it_is(value: Value) -> str:
+    return value.spark
+
+
+def _ordered(value: Value) -> str:
+    """The text of a value in ``<``, ``<=``, ``>`` and ``>=``: a DOUBLE in a form that Spark does not pass on to Iceberg.
+
+    To both engines NaN is larger than every number. Iceberg leaves out files by their bounds, in which NaN do not count, and files that have nothing
+    else; it takes columns, and no expressions.
+    """
+    return f"({value.spark} + 0D)" if value.kind.id == "double" and not value.is_constant else value.spark
 
 
 def _rows(
@@ -271,7 +286,7 @@ def _rows(
     scope: Scope,
 ) -> Value:
     """The order of two rows: by their first fields that differ, NULL last. Spark has it first."""
-    if not isinstance(node, exp.LT | exp.LTE | exp.GT | exp.GTE) or len(left) != len(right):
+    if not isinstance(node, _ORDERS) or len(left) != len(right):
         translator.refuse(node, form="Compare the fields one by one")
     if isinstance(node, exp.GT | exp.LTE):
         left, right = right, left
@@ -308,7 +323,7 @@ def between(translator: Translator, node: exp.Expression, scope: Scope) -> Value
     value, low, high = (translator.expression(node.args[name], scope) for name in ("this", "low", "high"))
     above, below = comparable(translator, node, value, low), comparable(translator, node, value, high)
     return _truth(
-        f"(({above[0].spark} >= {above[1].spark}) AND ({below[0].spark} <= {below[1].spark}))",
+        f"(({_ordered(above[0])} >= {_ordered(above[1])}) AND ({_ordered(below[0])} <= {_ordered(below[1])}))",
         value,
         low,
         high,
