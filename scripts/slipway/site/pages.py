@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -47,30 +48,7 @@ class Pages:
     def __init__(self, project: str, target: str, as_of: str, packed: Mapping[str, int]) -> None:
         self._frame = {"project": project, "target": target, "as_of": as_of, "navigation": NAVIGATION}
         self._packed = packed
-        self._jinja = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._jinja.filters |= {
-            "number": number,
-            "size": lambda value: "" if value is None else counts.size(value),
-            "when": when,
-            "delta": lambda value: "" if value is None else f"{value:+,}" if value else "0",
-            "seconds": seconds,
-            "plural": counts.plural,
-            "prose": prose,
-        }
-        self._jinja.globals |= {
-            "plot": plot,
-            "short": short,
-            "short_size": short_size,
-            "box_width": BOX_WIDTH,
-            "box_height": BOX_HEIGHT,
-            "policy": POLICY,
-        }
+        self._jinja = _templates()
 
     def is_packed(self, kind: str) -> bool:
         """Whether pages of a kind share files."""
@@ -109,6 +87,36 @@ class Pages:
             buckets=self._packed.get(pack, 0),
             **self._frame,
         )
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    """What all sites of a process are rendered by: compiling the templates takes longer than a small site."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {
+        "number": number,
+        "size": lambda value: "" if value is None else counts.size(value),
+        "when": when,
+        "delta": lambda value: "" if value is None else f"{value:+,}" if value else "0",
+        "seconds": seconds,
+        "plural": counts.plural,
+        "prose": prose,
+    }
+    found.globals |= {
+        "plot": plot,
+        "short": short,
+        "short_size": short_size,
+        "box_width": BOX_WIDTH,
+        "box_height": BOX_HEIGHT,
+        "policy": POLICY,
+    }
+    return found
 
 
 def number(value: float | None) -> str:
