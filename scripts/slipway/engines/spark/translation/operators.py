@@ -36,7 +36,6 @@ _SYMBOLS: dict[type[exp.Expression], str] = {
     exp.NullSafeEQ: "<=>",
     exp.NullSafeNEQ: "<=>",
 }
-_ORDERS = (exp.LT, exp.LTE, exp.GT, exp.GTE)
 
 
 # ------------------------------------------------------------------------------------------------ constants and names
@@ -260,20 +259,15 @@ def comparison(translator: Translator, node: exp.Expression, scope: Scope) -> Va
         translator.expression(node.this, scope),
         translator.expression(node.expression, scope),
     )
-    one, other = map(_ordered if isinstance(node, _ORDERS) else _as_it_is, (left, right))
-    written = f"({one} {_SYMBOLS[type(node)]} {other})"
+    written = f"({_compared(left)} {_SYMBOLS[type(node)]} {_compared(right)})"
     return _truth(f"(NOT {written})" if isinstance(node, exp.NullSafeNEQ) else written, left, right)
 
 
-def _as_it_is(value: Value) -> str:
-    return value.spark
+def _compared(value: Value) -> str:
+    """The text of a value that is compared: a DOUBLE in a form that Spark does not pass on to Iceberg.
 
-
-def _ordered(value: Value) -> str:
-    """The text of a value in ``<``, ``<=``, ``>`` and ``>=``: a DOUBLE in a form that Spark does not pass on to Iceberg.
-
-    To both engines NaN is larger than every number. Iceberg leaves out files by their bounds, in which NaN do not count, and files that have nothing
-    else; it takes columns, and no expressions.
+    To both engines NaN is larger than every number, and -0.0 equal to 0.0. Iceberg leaves out files by their bounds, in which NaN do not count, and
+    to it -0.0 is less than 0.0. It is given columns, and no expressions.
     """
     return f"({value.spark} + 0D)" if value.kind.id == "double" and not value.is_constant else value.spark
 
@@ -286,7 +280,7 @@ def _rows(
     scope: Scope,
 ) -> Value:
     """The order of two rows: by their first fields that differ, NULL last. Spark has it first."""
-    if not isinstance(node, _ORDERS) or len(left) != len(right):
+    if not isinstance(node, exp.LT | exp.LTE | exp.GT | exp.GTE) or len(left) != len(right):
         translator.refuse(node, form="Compare the fields one by one")
     if isinstance(node, exp.GT | exp.LTE):
         left, right = right, left
@@ -323,7 +317,7 @@ def between(translator: Translator, node: exp.Expression, scope: Scope) -> Value
     value, low, high = (translator.expression(node.args[name], scope) for name in ("this", "low", "high"))
     above, below = comparable(translator, node, value, low), comparable(translator, node, value, high)
     return _truth(
-        f"(({_ordered(above[0])} >= {_ordered(above[1])}) AND ({_ordered(below[0])} <= {_ordered(below[1])}))",
+        f"(({_compared(above[0])} >= {_compared(above[1])}) AND ({_compared(below[0])} <= {_compared(below[1])}))",
         value,
         low,
         high,
@@ -354,7 +348,7 @@ def membership(translator: Translator, node: exp.Expression, scope: Scope) -> Va
             node, f"IN with values of several types in {excerpt(node)}", "Cast them to one type"
         )
     items = ", ".join(right.spark for _, right in pairs)
-    return _truth(f"({pairs[0][0].spark} IN ({items}))", value, *(right for _, right in pairs))
+    return _truth(f"({_compared(pairs[0][0])} IN ({items}))", value, *(right for _, right in pairs))
 
 
 def _only_filters(translator: Translator, node: exp.Expression) -> None:
