@@ -20,7 +20,6 @@ from hypothesis import HealthCheck, settings
 from tests.harness.command_server import read_services_once, verify_extensions_once
 from tests.harness.commands import ROOT, Commands
 from tests.harness.projects import Workshop, copy_of, keep, parsed, put_back
-from tests.harness.rewriting import rewrite_share
 from tests.harness.same_sooner import shorten_pyiceberg
 
 # The same examples every time, and no test that fails because the machine is busy.
@@ -34,11 +33,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _SETTINGS = "_hypothesis_internal_use_settings"  # where Hypothesis keeps what a test was decorated with
 DAY_1 = ("p1,N,2024-05-01,1.5", "p2,S,2024-05-01,2", "p3,S,2024-05-01,heavy")
 DAY_2 = ("p4,N,2024-05-02,0.25", "p5,N,2024-05-02,4")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Have the workers of a run share what each would do on its own in a fresh checkout."""
-    rewrite_share(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
