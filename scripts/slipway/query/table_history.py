@@ -20,7 +20,15 @@ from slipway.comparison.masking import masked
 from slipway.comparison.policy import ComparisonPolicy
 from slipway.comparison.references import Named, NamedTables, resolve
 from slipway.comparison.report import ComparisonReport, make_report
-from slipway.comparison.results import Coverage, Method, RowCounts, Side, TableComparison, judge
+from slipway.comparison.results import (
+    Coverage,
+    Method,
+    RowCounts,
+    Side,
+    TableComparison,
+    judge,
+    not_compared,
+)
 from slipway.comparison.shared_files import TableState
 from slipway.counts import plural
 from slipway.engines.duckdb import engine
@@ -301,6 +309,13 @@ def _common(history: History) -> Schema:
     return Schema(*(column for column in history.newest.schema.fields if fits(column)))
 
 
+def _left_out(history: History) -> list[str]:
+    """Columns that some state has and that are not looked at: the newest state has none of the name, or with a type that does not fit."""
+    common = {one.name for one in _common(history).fields}
+    known = {one.name for period in history.periods for one in period.state.schema.fields}
+    return sorted(known - common - set(LINEAGE))
+
+
 @dataclass(frozen=True)
 class Search:
     """What is looked for.
@@ -404,6 +419,8 @@ def refused_conditions(where: str) -> Iterator[None]:
 
 def _compared(rows: Rows, found: Found, digests: Mapping[int, Digest], key: Sequence[str]) -> TableComparison:
     history = rows.history
+    if not found.changes and (names := _left_out(history)):
+        return judge(not_compared(history.name, f"no other column changed, and {_not_looked_at(names)}"))
     if not found.changes:
         number = digests[0].rows
         return judge(
@@ -468,6 +485,8 @@ def _report(
     remarks = [_searched(rows, found, digests, len(releases))]
     if history.lost:
         remarks.append(f"Not looked at, because it is not kept: release {', '.join(map(str, history.lost))}")
+    if found.changes and (names := _left_out(history)):
+        remarks.append(f"N{_not_looked_at(names)[1:]}")
     name = history.published.environment.name
     return make_report(
         [facts],
@@ -478,6 +497,10 @@ def _report(
         context=context,
         remarks=remarks,
     )
+
+
+def _not_looked_at(names: Sequence[str]) -> str:
+    return f"not looked at: {', '.join(names)}, which a release lacks or has with a type that does not fit; compare two releases with slipway diff"
 
 
 def _searched(rows: Rows, found: Found, digests: Mapping[int, Digest], releases: int) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import log2
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyiceberg.schema import Schema
+from pyiceberg.types import IntegerType, LongType, NestedField, StringType
 from tests.harness.environments import Place, place
 
 from slipway.errors import NotFoundError, UsageError
-from slipway.query.table_history import Found, History, Rows, find_changes, history_of
+from slipway.query.table_history import Found, History, Rows, _left_out, find_changes, history_of
 from slipway.releases.published import Published
 
 
@@ -109,3 +113,20 @@ def test_a_table_of_no_release(history: tuple[Place, History]) -> None:
     made, _ = history
     with pytest.raises(NotFoundError, match=r"No release of staging has a table serving\.zebras"):
         history_of(Published(made.environment), "serving.zebras")
+
+
+def test_columns_that_are_not_looked_at_are_known() -> None:
+    """One was dropped, one has become narrower, one wider, and one is new."""
+    before = Schema(
+        NestedField(1, "city", StringType()),
+        NestedField(2, "kg", LongType()),
+        NestedField(3, "parcels", IntegerType()),
+    )
+    after = Schema(
+        NestedField(2, "kg", IntegerType()),
+        NestedField(3, "parcels", LongType()),
+        NestedField(4, "depot", StringType()),
+    )
+    periods = [SimpleNamespace(state=SimpleNamespace(schema=schema)) for schema in (before, after)]
+    history = cast("History", SimpleNamespace(periods=periods, newest=periods[-1].state))
+    assert _left_out(history) == ["city", "kg"]
